@@ -1,0 +1,303 @@
+"""The one door to weights: what ships in data/, what lies in the torch cache, and downloads that were asked for.
+
+Nothing is read with pickle rights, everything is checked against a sha256 first, and a good file is only ever
+replaced by another good file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import os
+import re
+import shutil
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from helpers.images import centre_square
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+class WeightsError(RuntimeError):
+    """Weights that cannot be had; the message is one sentence with the file, the reason and the remedy."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Classifier:
+    """An ImageNet classifier ready for use; printing it says which weights it has and why."""
+
+    name: str
+    tier: Literal["shipped", "real"]
+    why: str
+    model: torch.nn.Module  # in eval mode; float [N, 3, h, w] -> logits [N, 1000]
+    preprocess: Callable[[np.ndarray], torch.Tensor]  # uint8 [H, W, 3] -> float32 [1, 3, h, w]
+    classes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.tier} weights: {self.name}, because {self.why}"
+
+
+def load_classifier(name: str = "alexnet", *, download: bool = False, cache: Path | None = None) -> Classifier:
+    """Return torchvision's classifier `name` with its published weights, or else the shipped SqueezeNet 1.1.
+
+    The published weights are used if their file is in `cache` (default: the torch hub cache, which follows TORCH_HOME)
+    and intact, or after a download if `download` is true; it is never made unasked. If they cannot be had, for
+    whatever reason, the shipped network takes their place, and `tier` and `why` say so. "squeezenet1_1" names the
+    shipped network itself.
+    Raises ValueError for an unknown name, WeightsError if the shipped file is missing or damaged.
+    """
+    from torchvision import models  # a second or more, so only when a network is wanted
+
+    if name == "squeezenet1_1":
+        return _shipped_classifier("it was asked for by name")
+    if name not in models.list_models(module=models):
+        raise ValueError(f"torchvision has no classifier {name!r}: try 'alexnet', 'resnet50' or 'vit_b_16'.")
+    published = models.get_model_weights(name).DEFAULT
+    file = Path(urlsplit(published.url).path).name
+    path = Path(cache or Path(torch.hub.get_dir()) / "checkpoints") / file
+    prefix = re.search(r"-([0-9a-f]{8,64})\.", file).group(1)  # torch hub's rule: the name ends in the hash's start
+    size = round(published.meta["_file_size"] * 2**20)
+    if not path.exists() and not download:
+        return _shipped_classifier(
+            f"{file} is not in the torch cache and no download was asked for "
+            f"(load_classifier({name!r}, download=True) fetches {size / 1e6:.0f} MB)"
+        )
+    try:
+        if download:
+            fetch(published.url, path, sha256=prefix, size=size)
+        model = _fill(name, load_state(path, sha256=prefix))
+    except WeightsError as error:
+        return _shipped_classifier(f"the published {name} cannot be used: {error}")
+    transform = published.transforms()
+
+    def preprocess(picture: np.ndarray) -> torch.Tensor:
+        return transform(torch.from_numpy(picture).permute(2, 0, 1))[None]
+
+    return Classifier(
+        name, "real", f"{file} is in the torch cache and intact", model, preprocess, tuple(published.meta["categories"])
+    )
+
+
+def caffe_preprocess(picture: np.ndarray) -> torch.Tensor:
+    """Turn uint8 [H, W, 3] into the shipped network's input, float32 [1, 3, 227, 227].
+
+    The largest centred square is resized to 227x227; its values stay in 0..255, the channels are put in the order blue,
+    green, red, and (104, 117, 123) is subtracted, as in the Caffe training of SqueezeNet 1.1.
+    """
+    rgb = torch.from_numpy(centre_square(picture, 227)).permute(2, 0, 1).float()
+    return (rgb.flip(0) - torch.tensor([104.0, 117.0, 123.0])[:, None, None])[None]
+
+
+def _shipped_classifier(why: str) -> Classifier:
+    from helpers.imagenet import classes
+
+    model = _fill("squeezenet1_1", load_state(shipped("weights/squeezenet1_1.safetensors")))
+    return Classifier("SqueezeNet 1.1", "shipped", why, model, caffe_preprocess, classes())
+
+
+def _fill(name: str, state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    from torchvision import models
+
+    with torch.device("meta"):  # no random start, so the global generator is not touched
+        model = models.get_model(name, weights=None)
+    try:
+        model.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        raise WeightsError(f"The weights do not fit torchvision's {name} ({error}): update torchvision.") from error
+    return model.eval()
+
+
+def manifest(folder: Path = DATA) -> dict[str, tuple[str, int]]:
+    """Return {file: (sha256, bytes)} from the table in `folder`/README.md; files are relative to `folder`."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| `([0-9a-f]{64})` \| ([\d,]+) \|", text, re.MULTILINE)
+    return {file: (sha256, int(size.replace(",", ""))) for file, sha256, size in rows}
+
+
+def shipped(file: str) -> Path:
+    """Return the path of a file below data/ (such as "weights/squeezenet1_1.safetensors") after checking its sha256.
+
+    Raises WeightsError if data/README.md does not list it, or if it is missing, unreadable or damaged.
+    """
+    if file not in manifest():
+        raise WeightsError(f"data/{file} is not listed in data/README.md: add its row, or correct the name.")
+    _verify(DATA / file, manifest()[file][0], f"bring it back with `git checkout -- data/{file}`")
+    return DATA / file
+
+
+def load_state(path: str | os.PathLike[str], *, sha256: str | None = None) -> dict[str, torch.Tensor]:
+    """Read {name: tensor} on the CPU from a .safetensors file or a torch file; never with pickle rights.
+
+    sha256: the expected hash or its first 8 or more hex digits, checked before the file is parsed.
+    Raises WeightsError if the file is absent, unreadable, truncated, has another hash or holds more than tensors.
+    """
+    path = Path(path)
+    remedy = f"delete it from {_place(path)} and get it again"
+    _verify(path, sha256, remedy)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # truncated and foreign files make the two parsers raise a dozen types
+        cause = str(error).partition("\n")[0]
+        raise WeightsError(f"{path.name} is damaged or is not a file of tensors ({cause}): {remedy}.") from error
+    if not (isinstance(state, dict) and all(isinstance(value, torch.Tensor) for value in state.values())):
+        raise WeightsError(f"{path.name} holds something other than named tensors: {remedy}.")
+    return dict(state)
+
+
+def fetch(
+    url: str,
+    path: str | os.PathLike[str],
+    *,
+    sha256: str,
+    size: int | None = None,
+    progress: bool = True,
+    timeout: float = 20.0,
+) -> Path:
+    """Download `url` to `path` and return it; if a file with the right hash lies there already, only return it.
+
+    The bytes go to a hidden file beside `path`, which takes its name once the hash is right; until then whatever lies
+    at `path` stays. An interrupted download goes on where it stopped, if the server can do that (RFC 9110, section 14),
+    and starts over if not, or if the joined file turns out wrong.
+
+    sha256: the expected hash or its first 8 or more hex digits. size: the expected bytes, to one part in a thousand
+    (publishers round; the hash decides). timeout: seconds without a byte after which the server counts as stalled.
+    Raises WeightsError, one sentence each: no network, an HTTP error, a stall, a broken connection, a wrong size or
+    hash, no room, an unwritable folder, another process downloading the same file.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.part")
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        if path.exists() and _matches(path, sha256):
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with lock.acquire(timeout=0):
+            resumed = _transfer(url, partial, size, progress, timeout)
+            if resumed and not _matches(partial, sha256):
+                partial.unlink()
+                _transfer(url, partial, size, progress, timeout)
+            if not _matches(partial, sha256):
+                found = _hash(partial)[: len(sha256)]
+                partial.unlink()
+                raise WeightsError(
+                    f"{path.name} came from {urlsplit(url).hostname} with sha256 {found}, expected {sha256}: "
+                    "it was thrown away; try again later or from another network."
+                )
+            os.replace(partial, path)
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except Timeout:
+        raise WeightsError(
+            f"{path.name} is being downloaded by another process: wait until it is done, then run this again."
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            partial.unlink(missing_ok=True)
+        raise WeightsError(f"{path.name} could not be downloaded: {_explain(error, url, path, timeout)}.") from error
+    return path
+
+
+def _transfer(url: str, partial: Path, size: int | None, progress: bool, timeout: float) -> bool:
+    """Bring `partial` to its full length; return whether its first bytes may come from an earlier attempt."""
+    from tqdm.auto import tqdm
+
+    have = partial.stat().st_size if partial.exists() else 0
+    resuming = have > 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if resuming else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and resuming:
+            return True  # no byte is missing, or too many are there: the hash tells
+        raise
+    name = partial.name.removeprefix(".").removesuffix(".part")
+    with response:
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            have = 0
+        total = None if response.length is None else have + response.length
+        slack = (size or 0) // 1000
+        if size is not None and total is not None and abs(total - size) > slack:
+            raise WeightsError(
+                f"{name} has {total:,} bytes on {urlsplit(url).hostname}, expected {size:,}: nothing was downloaded; "
+                "try again later or from another network."
+            )
+        if shutil.disk_usage(partial.parent).free < (total or size or 0) - have:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        limit = total if size is None else size + slack
+        with (
+            partial.open("ab" if have else "wb") as file,
+            tqdm(desc=name, total=total or size, initial=have, unit="B", unit_scale=True, disable=not progress) as bar,
+        ):
+            while block := response.read1(1 << 20):
+                have += len(block)
+                if limit is not None and have > limit:
+                    raise WeightsError(f"{name} is longer than the expected {size:,} bytes: try again later.")
+                file.write(block)
+                bar.update(len(block))
+    if total is not None and have < total:
+        raise ConnectionError(f"the connection broke after {have:,} of {total:,} bytes")
+    return resuming
+
+
+def _explain(error: Exception, url: str, path: Path, timeout: float) -> str:
+    """Say in words, without the final stop, what went wrong and what to do."""
+    host = urlsplit(url).hostname
+    again = "run this again, and it goes on where it stopped"
+    if isinstance(error, urllib.error.HTTPError):
+        remedy = "its address has changed, so update torchvision" if error.code in {404, 410} else "try again later"
+        return f"{host} answered {error.code} {error.reason}; {remedy}"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, socket.gaierror):
+        return f"the name {host} cannot be looked up; check the network connection and {again}"
+    if isinstance(cause, TimeoutError):
+        return f"{host} sent nothing for {timeout:g} s; {again}"
+    if isinstance(error, (urllib.error.URLError, ConnectionError, http.client.HTTPException)):
+        return f"{host} cannot be reached or broke off ({cause}); check the network connection and {again}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"there is no room for it in {_place(path)}; free some disk space and run this again"
+    return f"it cannot be written to {_place(path)} ({error.strerror}); choose another folder with TORCH_HOME"
+
+
+def _verify(path: Path, sha256: str | None, remedy: str) -> None:
+    if not path.exists():
+        raise WeightsError(f"{path.name} is not in {_place(path)}: {remedy}.".replace("delete it from", "look in"))
+    try:
+        if sha256 is not None and not _matches(path, sha256):
+            found = _hash(path)[: len(sha256)]
+            raise WeightsError(f"{path.name} is damaged (sha256 {found}, expected {sha256}): {remedy}.")
+    except OSError as error:
+        raise WeightsError(f"{path.name} cannot be read ({error.strerror}): {remedy}.") from error
+
+
+def _matches(path: Path, sha256: str) -> bool:
+    if not re.fullmatch(r"[0-9a-f]{8,64}", sha256):
+        raise ValueError(f"A sha256 is 8 to 64 hex digits in small letters, not {sha256!r}.")
+    return _hash(path).startswith(sha256)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _place(path: Path) -> str:
+    """Name the folder of `path` without the account's name in it."""
+    folder = path.parent.absolute()
+    if folder.is_relative_to(DATA.parent):
+        return folder.relative_to(DATA.parent).as_posix()
+    return f"~/{folder.relative_to(Path.home()).as_posix()}" if folder.is_relative_to(Path.home()) else str(folder)

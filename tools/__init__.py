@@ -1,0 +1,20 @@
+"""The maintainers' programs; each is started through `course.py`. Standard library only, course.py reads it too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_notebooks(numbers: list[str], root: Path = ROOT) -> list[Path]:
+    """The course's notebooks with these numbers ("2" is "02"), in the course's order; without numbers, all of them.
+
+    Raises ValueError naming a number that no notebook has.
+    """
+    notebooks = {path.name[:2]: path for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    wanted = {number.zfill(2): number for number in numbers} or notebooks
+    for number in wanted:
+        if number not in notebooks:
+            raise ValueError(f"There is no notebook {wanted[number]}: choose from {', '.join(notebooks)}.")
+    return [path for number, path in notebooks.items() if number in wanted]

@@ -9,10 +9,7 @@ import torch
 
 @cache
 def classes() -> tuple[str, ...]:
-    """Return the 1000 class names in the order of a network's outputs (sorted by WordNet id), as torchvision lists them.
-
-    Two names stand for two classes each ("crane", "maillot"), so an index identifies a class and a name may not.
-    """
+    """Return the 1000 class names in the order of a network's outputs, which is that of their WordNet ids."""
     from torchvision.models import AlexNet_Weights  # half a second or more, so only when names are asked for
 
     return tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])

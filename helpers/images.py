@@ -201,8 +201,8 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         whites = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
         if image.mode == "I" and image.format == "PPM":  # a 16-bit PGM, already scaled to 65535 by Pillow
             whites = (65535,)
-        black, white = next(((0, w) for w in whites if 0 <= low and high <= w), (low, high))
-        grey = ((values - black) * (255 / (white - black))).round().astype(np.uint8)
+        black, white = next(((0, w) for w in whites if low >= 0 and high <= w), (low, high))
+        grey = ((values - black) * (255 / (white - black or 1))).round().astype(np.uint8)
         if isinstance(transparent := image.info.get("transparency"), int):
             grey[values == transparent] = 255
         return np.stack([grey] * 3, axis=2)

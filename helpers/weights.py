@@ -69,7 +69,7 @@ def load_classifier(name: str = "alexnet", *, download: bool = False, cache: Pat
     path = Path(cache or Path(torch.hub.get_dir()) / "checkpoints") / file
     prefix = re.search(r"-([0-9a-f]{8,64})\.", file).group(1)  # torch hub's rule: the name ends in the hash's start
     size = round(published.meta["_file_size"] * 2**20)
-    if not path.exists() and not download:
+    if not os.path.exists(path) and not download:
         return _shipped_classifier(
             f"{file} is not in the torch cache and no download was asked for "
             f"(load_classifier({name!r}, download=True) fetches {size / 1e6:.0f} MB)"
@@ -119,9 +119,9 @@ def _fill(name: str, state: dict[str, torch.Tensor]) -> torch.nn.Module:
     return model.eval()
 
 
-def manifest(folder: Path = DATA) -> dict[str, tuple[str, int]]:
-    """Return {file: (sha256, bytes)} from the table in `folder`/README.md; files are relative to `folder`."""
-    text = (folder / "README.md").read_text(encoding="utf-8")
+def manifest(folder: Path | None = None) -> dict[str, tuple[str, int]]:
+    """Return {file: (sha256, bytes)} from the table in `folder`/README.md; the default folder is data/."""
+    text = ((folder or DATA) / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)` \| `([0-9a-f]{64})` \| ([\d,]+) \|", text, re.MULTILINE)
     return {file: (sha256, int(size.replace(",", ""))) for file, sha256, size in rows}
 
@@ -131,9 +131,10 @@ def shipped(file: str) -> Path:
 
     Raises WeightsError if data/README.md does not list it, or if it is missing, unreadable or damaged.
     """
-    if file not in manifest():
+    listed = manifest()
+    if file not in listed:
         raise WeightsError(f"data/{file} is not listed in data/README.md: add its row, or correct the name.")
-    _verify(DATA / file, manifest()[file][0], f"bring it back with `git checkout -- data/{file}`")
+    _verify(DATA / file, listed[file][0], f"bring it back with `git checkout -- data/{file}`")
     return DATA / file
 
 
@@ -144,7 +145,7 @@ def load_state(path: str | os.PathLike[str], *, sha256: str | None = None) -> di
     Raises WeightsError if the file is absent, unreadable, truncated, has another hash or holds more than tensors.
     """
     path = Path(path)
-    remedy = f"delete it from {_place(path)} and get it again"
+    remedy = "get it again (for published weights, load_classifier with download=True does)"
     _verify(path, sha256, remedy)
     try:
         if path.suffix == ".safetensors":
@@ -154,9 +155,11 @@ def load_state(path: str | os.PathLike[str], *, sha256: str | None = None) -> di
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # truncated and foreign files make the two parsers raise a dozen types
         cause = str(error).partition("\n")[0]
-        raise WeightsError(f"{path.name} is damaged or is not a file of tensors ({cause}): {remedy}.") from error
+        raise WeightsError(
+            f"{path.name} in {_place(path)} is damaged or is not a file of tensors ({cause}): {remedy}."
+        ) from error
     if not (isinstance(state, dict) and all(isinstance(value, torch.Tensor) for value in state.values())):
-        raise WeightsError(f"{path.name} holds something other than named tensors: {remedy}.")
+        raise WeightsError(f"{path.name} in {_place(path)} holds something other than named tensors: {remedy}.")
     return dict(state)
 
 
@@ -184,10 +187,12 @@ def fetch(
     partial = path.with_name(f".{path.name}.part")
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        if path.exists() and _matches(path, sha256):
+        if _matches(path, sha256):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=0):
+            if _matches(path, sha256):  # another process finished it just now
+                return path
             resumed = _transfer(url, partial, size, progress, timeout)
             if resumed and not _matches(partial, sha256):
                 partial.unlink()
@@ -238,7 +243,7 @@ def _transfer(url: str, partial: Path, size: int | None, progress: bool, timeout
             )
         if shutil.disk_usage(partial.parent).free < (total or size or 0) - have:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        limit = total if size is None else size + slack
+        limit = None if size is None else size + slack
         with (
             partial.open("ab" if have else "wb") as file,
             tqdm(desc=name, total=total or size, initial=have, unit="B", unit_scale=True, disable=not progress) as bar,
@@ -274,20 +279,22 @@ def _explain(error: Exception, url: str, path: Path, timeout: float) -> str:
 
 
 def _verify(path: Path, sha256: str | None, remedy: str) -> None:
-    if not path.exists():
-        raise WeightsError(f"{path.name} is not in {_place(path)}: {remedy}.".replace("delete it from", "look in"))
     try:
-        if sha256 is not None and not _matches(path, sha256):
-            found = _hash(path)[: len(sha256)]
-            raise WeightsError(f"{path.name} is damaged (sha256 {found}, expected {sha256}): {remedy}.")
+        with path.open("rb"):
+            intact = sha256 is None or _matches(path, sha256)
+    except FileNotFoundError:
+        raise WeightsError(f"{path.name} is not in {_place(path)}: {remedy}.") from None
     except OSError as error:
-        raise WeightsError(f"{path.name} cannot be read ({error.strerror}): {remedy}.") from error
+        raise WeightsError(f"{path.name} in {_place(path)} cannot be read ({error.strerror}): {remedy}.") from error
+    if not intact:
+        found = _hash(path)[: len(sha256)]
+        raise WeightsError(f"{path.name} in {_place(path)} is damaged (sha256 {found}, expected {sha256}): {remedy}.")
 
 
 def _matches(path: Path, sha256: str) -> bool:
     if not re.fullmatch(r"[0-9a-f]{8,64}", sha256):
         raise ValueError(f"A sha256 is 8 to 64 hex digits in small letters, not {sha256!r}.")
-    return _hash(path).startswith(sha256)
+    return path.exists() and _hash(path).startswith(sha256)
 
 
 def _hash(path: Path) -> str:

@@ -25,10 +25,11 @@ CELL_TIMEOUT_S = 600
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-# The kernel reports its own peak, because the system forgets it when the process ends.
-PEAK_BYTES = """(lambda: __import__("psutil").Process().memory_info().peak_wset
-    if __import__("os").name == "nt" else __import__("resource").getrusage(0).ru_maxrss
-    * (1 if __import__("sys").platform == "darwin" else 1024))()"""
+# The kernel reports its own peak, because the system forgets it when the process ends. On Linux not by ru_maxrss, in
+# which a process inherits the size of the one that started it.
+PEAK_BYTES = """(lambda need: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
+    if need("sys").platform == "linux" else need("psutil").Process().memory_info().peak_wset
+    if need("sys").platform == "win32" else need("resource").getrusage(0).ru_maxrss)(__import__)"""
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def execute(path: Path, place: str = "", cell_timeout_s: float = CELL_TIMEOUT_S)
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_start=show_cell,
         on_cell_executed=count_cell,
-        # ipykernel warns at each start that a kernel on this machine talks to this machine unencrypted.
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        # Its log tells of unencrypted traffic inside this machine and of its own end; cells report their errors anyway.
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
     )
     title = f"{place} {path.stem}".strip()
     interactive = sys.stderr.isatty()
@@ -140,7 +141,7 @@ def _join_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     for output in joined:
         if output.get("name") == "stderr":
             # A progress bar redraws its line with carriage returns; nothing else that the course prints does.
-            output.text = "".join(line for line in output.text.splitlines(keepends=True) if "\r" not in line)
+            output.text = "".join(line for line in re.findall(r"[^\n]*\n?", output.text) if "\r" not in line)
     return [output for output in joined if output.get("text") != ""]
 
 

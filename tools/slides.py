@@ -1,0 +1,269 @@
+"""Export notebooks as slides, or as pages, that open from a file and load nothing from another machine.
+
+`python -m tools.slides [NN ...]` writes decks to build/slides, with an index and the scripts they share, and
+`--page` plain pages to build/pages. `--check` opens each in a headless browser and tells what is wrong with it, a
+slide that is too full above all; `--shots FOLDER` writes pictures of every slide, or of a page in pieces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import os
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter, SlidesExporter
+from nbformat import NotebookNode
+from playwright.sync_api import Browser, Page
+from traitlets.config import Config
+
+from tools import ROOT, find_notebooks
+from tools.browser import BrowserMissing, watched_page
+from tools.browser import launch as launch_browser
+from tools.execute import execute
+
+HERE = Path(__file__).resolve().parent
+ASSETS = HERE / "slides_assets"
+WIDTH, HEIGHT = 1280, 720
+
+CONFIG = Config()
+CONFIG.TemplateExporter.extra_template_basedirs = [str(HERE / "slides_template")]
+CONFIG.TemplateExporter.exclude_input_prompt = True
+CONFIG.TemplateExporter.exclude_output_prompt = True
+CONFIG.TagRemovePreprocessor.enabled = True
+CONFIG.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
+CONFIG.HTMLExporter.exclude_anchor_links = True
+CONFIG.HTMLExporter.require_js_url = "assets/requirejs/require.js"
+CONFIG.HTMLExporter.jquery_url = "assets/jquery/dist/jquery.min.js"
+CONFIG.HTMLExporter.mathjax_url = "assets/mathjax/MathJax.js?config=TeX-AMS_CHTML-full"
+CONFIG.HTMLExporter.widget_renderer_url = "assets/html-manager/dist/embed-amd.js"
+CONFIG.SlidesExporter.template_name = "course_slides"
+CONFIG.SlidesExporter.reveal_url_prefix = "assets/reveal.js"
+CONFIG.SlidesExporter.reveal_theme = "white"
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; one that already has this content is left alone."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def read_executed(path: Path) -> NotebookNode:
+    """Return the notebook with its committed outputs; one that was never executed is executed first.
+
+    Raises:
+        RuntimeError: a cell failed; the message names the notebook, the cell and the error.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if code and not any(cell.execution_count or cell.outputs for cell in code):
+        result = execute(path)
+        if result.failure:
+            raise RuntimeError(result.failure)
+        notebook = result.notebook
+    return notebook
+
+
+def title(notebook: NotebookNode, path: Path) -> str:
+    """The notebook's title, from its metadata."""
+    return notebook.metadata.get("course", {}).get("title", path.stem)
+
+
+def export(path: Path, folder: Path, page: bool = False) -> Path:
+    """Write the notebook as a deck, or as a page, into the folder, with folder/assets beside it; return the file."""
+    notebook = read_executed(path)
+    notebook.metadata.title = title(notebook, path)
+    for cell in notebook.cells:  # a word to the tests, not to the reader
+        cell.source = re.sub(r"^# NBVAL_\w+\n?", "", cell.source, flags=re.MULTILINE)
+    if page:
+        CONFIG.HTMLExporter.template_name = "course_page"
+    exporter = HTMLExporter(config=CONFIG, template_name="course_page") if page else SlidesExporter(config=CONFIG)
+    text, _ = exporter.from_notebook_node(notebook)
+    text = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', text)  # from deck to deck
+    for source in ASSETS.rglob("*"):
+        if source.is_file():
+            write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())
+    target = folder / f"{path.stem}.html"
+    write(target, text.encode())
+    return target
+
+
+def write_index(folder: Path) -> Path:
+    """Write folder/index.html, the list of the decks that lie in the folder."""
+    decks = []
+    for path in find_notebooks([]):
+        if (folder / f"{path.stem}.html").exists():
+            name = html.escape(title(nbformat.read(path, as_version=4), path))
+            decks.append(f'<li value="{int(path.stem[:2])}"><a href="{path.stem}.html">{name}</a></li>')
+    write(
+        folder / "index.html",
+        (
+            '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>From pixels to PaLM-E: slides</title>\n'
+            '<link rel="stylesheet" href="assets/reveal.js/dist/theme/fonts/source-sans-pro/source-sans-pro.css">\n'
+            "<style>body { font: 24px/1.6 'Source Sans Pro', sans-serif; max-width: 40em; margin: 3em auto; "
+            "color: #17202c; } a { color: #005a8f; }</style>\n"
+            f"<h1>From pixels to PaLM-E</h1>\n<ol>\n{chr(10).join(decks)}\n</ol>\n"
+            "<p>In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, "
+            "F for the full screen.</p>\n</html>\n"
+        ).encode(),
+    )
+    return folder / "index.html"
+
+
+def open_file(page: Page, path: Path) -> None:
+    """Open an exported file and wait until formulas, fonts and widgets are drawn."""
+    page.goto(path.resolve().as_uri())
+    page.evaluate("() => new Promise(done => MathJax.Hub.Queue(done))")
+    page.evaluate("() => document.fonts.ready")
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')]
+            .every(script => script.parentElement.querySelector('.jupyter-widgets'))"""
+    )
+
+
+def open_deck(page: Page, path: Path) -> int:
+    """Open a deck, with transitions off; return the number of its slides."""
+    open_file(page, path)
+    page.wait_for_function("() => window.Reveal?.isReady()")
+    page.evaluate("() => Reveal.configure({ transition: 'none', backgroundTransition: 'none' })")
+    page.add_style_tag(content=".reveal .fragment { transition: none !important; }")
+    return page.evaluate("() => Reveal.getSlides().length")
+
+
+def show_slide(page: Page, index: int) -> str:
+    """Go to a slide, counted from 0, with all its fragments shown; return its name: numbers and heading."""
+    return page.evaluate(
+        """async index => {
+            const slide = Reveal.getSlides()[index], { h, v } = Reveal.getIndices(slide);
+            Reveal.slide(h, v, Number.MAX_SAFE_INTEGER);
+            await new Promise(done => MathJax.Hub.Queue(done));
+            await Promise.all([...slide.querySelectorAll('img')].map(image => image.decode().catch(() => {})));
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            const heading = slide.querySelector('h1, h2, h3')?.innerText ?? '';
+            return `slide ${index + 1} (${h + 1}.${v + 1}) ${heading && `“${heading.trim()}”`}`.trim();
+        }""",
+        index,
+    )
+
+
+OVERFLOW = """([width, height]) => {
+    const slide = Reveal.getCurrentSlide(), found = { right: 0, bottom: 0, left: 0, inside: [] };
+    for (const element of slide.querySelectorAll('*')) {
+        if (element.closest('aside.notes, .MJX_Assistive_MathML, .cm-widgetBuffer')) continue;
+        const box = element.getBoundingClientRect();
+        if (!box.width || !box.height) continue;
+        found.right = Math.max(found.right, box.right);
+        found.bottom = Math.max(found.bottom, box.bottom);
+        found.left = Math.min(found.left, box.left);
+        const style = getComputedStyle(element);
+        const wide = element.scrollWidth > element.clientWidth + 2 && style.overflowX !== 'visible';
+        const high = element.scrollHeight > element.clientHeight + 2 && ['auto', 'scroll'].includes(style.overflowY);
+        if (element.clientWidth && (wide || high)) found.inside.push(element.innerText.trim().slice(0, 60));
+    }
+    return found;
+}"""
+
+
+def check_overflow(page: Page) -> list[str]:
+    """Name the slides of the open deck, all fragments shown, whose content exceeds 1280×720 or is cut by its box.
+
+    The page's viewport must be 1280×720, so that a pixel of the slide is a pixel of the window.
+    """
+    problems = []
+    for index in range(page.evaluate("() => Reveal.getSlides().length")):
+        name = show_slide(page, index)
+        found = page.evaluate(OVERFLOW, [WIDTH, HEIGHT])
+        if found["bottom"] > HEIGHT + 1:
+            problems.append(f"{name}: {found['bottom'] - HEIGHT:.0f} pixels too high")
+        if found["right"] > WIDTH + 1 or found["left"] < -1:
+            problems.append(f"{name}: {max(found['right'] - WIDTH, -found['left']):.0f} pixels too wide")
+        problems += [f"{name}: cut or scrolled: {text!r}" for text in found["inside"][:1]]
+    return problems
+
+
+def check(browser: Browser, path: Path, page: bool = False) -> list[str]:
+    """Open an exported deck or page and return what is wrong with it, one sentence each; nothing is good."""
+    with watched_page(browser, WIDTH, HEIGHT) as (tab, seen):
+        if page:
+            open_file(tab, path)
+            problems = []
+        else:
+            open_deck(tab, path)
+            problems = check_overflow(tab)
+    return [
+        *problems,
+        *(f"loads {address} from another machine" for address in seen.outside),
+        *(f"cannot load {address}" for address in seen.failed),
+        *(f"error in the console: {text}" for text in seen.errors),
+    ]
+
+
+def take_shots(browser: Browser, path: Path, folder: Path, page: bool = False) -> list[Path]:
+    """Write PNG pictures of an exported deck (one a slide) or page (one a thousand pixels) and return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob(f"{path.stem}-[0-9][0-9].png"):
+        old.unlink()
+    files: list[Path] = []
+    with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
+        if page:
+            open_file(tab, path)
+            height = tab.evaluate("document.documentElement.scrollHeight")
+            clips = [{"x": 0, "y": y, "width": WIDTH, "height": min(1000, height - y)} for y in range(0, height, 1000)]
+        else:
+            clips = [None] * open_deck(tab, path)
+        for index, clip in enumerate(clips):
+            files.append(folder / f"{path.stem}-{index + 1:02d}.png")
+            if not page:
+                show_slide(tab, index)
+            tab.screenshot(path=files[-1], clip=clip, full_page=page)
+    return files
+
+
+def main(arguments: list[str]) -> int:
+    """Export, and check or photograph, what the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="slides", description="Export notebooks as slides that need no network.")
+    parser.add_argument("numbers", nargs="*", metavar="NN", help="numbers of notebooks; all, if none is given")
+    parser.add_argument("--page", action="store_true", help="export plain pages to build/pages instead")
+    parser.add_argument("--check", action="store_true", help="open the result in a headless browser and name problems")
+    parser.add_argument("--shots", type=Path, metavar="FOLDER", help="write PNG pictures of every slide")
+    options = parser.parse_args(arguments)
+    try:
+        notebooks = find_notebooks(options.numbers)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    folder = ROOT / "build" / ("pages" if options.page else "slides")
+    try:
+        files = [export(path, folder, options.page) for path in notebooks]
+    except RuntimeError as error:
+        print(f"FAILED {error}", file=sys.stderr)
+        return 1
+    for file in [*files, *([] if options.page else [write_index(folder)])]:
+        print(file.relative_to(ROOT))
+    if not (options.check or options.shots):
+        return 0
+    problems = []
+    try:
+        with launch_browser() as browser:
+            for file in files:
+                if options.shots:
+                    shots = take_shots(browser, file, options.shots, options.page)
+                    print(f"{len(shots)} pictures: {options.shots / file.stem}-NN.png")
+                if options.check:
+                    problems += [f"{file.name}: {problem}" for problem in check(browser, file, options.page)]
+    except BrowserMissing as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("\n".join(problems) or "No problem found." if options.check else "", end="\n" if options.check else "")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000  # the largest phone pictures have 50 million; as RGB this is 192 MB
 MAX_BYTES = 128 * 2**20
 # Pillow knows more formats; EPS among them starts another program, and the rest are no photographs.
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 
 
 class PictureError(ValueError):
@@ -179,7 +179,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
             if image.width * image.height > max_pixels:
                 raise Image.DecompressionBombError
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
     except Image.DecompressionBombError:
         raise PictureError(
             f"{name} has more than {max_pixels:,} pixels when unpacked: make it smaller and try again."
@@ -194,10 +195,10 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.float64)
+        values = np.asarray(image).astype(np.float32)
         if not np.isfinite(values).all():
             raise ValueError("some pixels are NaN or infinite")
-        low, high = values.min(), values.max()
+        low, high = float(values.min()), float(values.max())
         whites = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
         if image.mode == "I" and image.format == "PPM":  # a 16-bit PGM, already scaled to 65535 by Pillow
             whites = (65535,)

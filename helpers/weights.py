@@ -6,6 +6,7 @@ replaced by another good file.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import http.client
@@ -191,21 +192,12 @@ def fetch(
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=0):
-            if _matches(path, sha256):  # another process finished it just now
-                return path
-            resumed = _transfer(url, partial, size, progress, timeout)
-            if resumed and not _matches(partial, sha256):
-                partial.unlink()
-                _transfer(url, partial, size, progress, timeout)
-            if not _matches(partial, sha256):
-                found = _hash(partial)[: len(sha256)]
-                partial.unlink()
-                raise WeightsError(
-                    f"{path.name} came from {urlsplit(url).hostname} with sha256 {found}, expected {sha256}: "
-                    "it was thrown away; try again later or from another network."
-                )
-            os.replace(partial, path)
-            Path(lock.lock_file).unlink(missing_ok=True)
+            try:
+                if not _matches(path, sha256):  # another process may have finished it just now
+                    _download(url, path, partial, sha256, size, progress, timeout)
+            finally:
+                with contextlib.suppress(OSError):  # Windows removes it by itself, and not while it is held
+                    Path(lock.lock_file).unlink()
     except Timeout:
         raise WeightsError(
             f"{path.name} is being downloaded by another process: wait until it is done, then run this again."
@@ -215,6 +207,23 @@ def fetch(
             partial.unlink(missing_ok=True)
         raise WeightsError(f"{path.name} could not be downloaded: {_explain(error, url, path, timeout)}.") from error
     return path
+
+
+def _download(
+    url: str, path: Path, partial: Path, sha256: str, size: int | None, progress: bool, timeout: float
+) -> None:
+    resumed = _transfer(url, partial, size, progress, timeout)
+    if resumed and not _matches(partial, sha256):
+        partial.unlink()
+        _transfer(url, partial, size, progress, timeout)
+    if not _matches(partial, sha256):
+        found = _hash(partial)[: len(sha256)]
+        partial.unlink()
+        raise WeightsError(
+            f"{path.name} came from {urlsplit(url).hostname} with sha256 {found}, expected {sha256}: "
+            "it was thrown away; try again later or from another network."
+        )
+    os.replace(partial, path)
 
 
 def _transfer(url: str, partial: Path, size: int | None, progress: bool, timeout: float) -> bool:

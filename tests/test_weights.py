@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -207,14 +208,17 @@ def start(server: Server, target: Path) -> subprocess.Popen:
     )
 
 
-def test_a_killed_download_goes_on_where_it_stopped(server, target):
+def test_a_download_in_progress_is_left_alone_and_a_killed_one_goes_on(server, target):
     server.plan.stall_after = 100_000
     process = start(server, target)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 100
         while not (part(target).exists() and part(target).stat().st_size == 100_000):
             assert process.poll() is None and time.monotonic() < deadline, "the download never got under way"
             time.sleep(0.02)
+        with pytest.raises(WeightsError, match=r"weights\.bin is being downloaded by another process"):
+            get(server, target)
+        assert len(server.plan.seen) == 1
     finally:
         process.kill()
         process.communicate()
@@ -225,23 +229,9 @@ def test_a_killed_download_goes_on_where_it_stopped(server, target):
     assert target.read_bytes() == BODY and names(target) == ["weights.bin"]
 
 
-def test_two_processes_do_not_disturb_each_other(server, target):
-    server.plan.stall_after = 100_000
-    first = start(server, target)
-    try:
-        while not part(target).exists() and first.poll() is None:
-            time.sleep(0.02)
-        with pytest.raises(WeightsError, match=r"weights\.bin is being downloaded by another process"):
-            get(server, target)
-        assert len(server.plan.seen) == 1
-    finally:
-        first.kill()
-        first.communicate()
-
-
 def test_processes_that_start_together_end_with_one_good_file(server, target):
-    processes = [start(server, target) for _ in range(3)]
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    processes = [start(server, target) for _ in range(2)]
+    errors = [process.communicate(timeout=100)[1] for process in processes]
     codes = [process.returncode for process in processes]
     assert 0 in codes and target.read_bytes() == BODY
     assert all(code == 0 or "another process" in error for code, error in zip(codes, errors, strict=True))
@@ -565,7 +555,10 @@ def test_a_damaged_shipped_file_is_an_error(tmp_path, monkeypatch, torch_home):
         load_classifier()
 
 
-def test_the_published_names_carry_their_hash_and_size():
-    for name in ("alexnet", "resnet50", "vit_b_16"):
+def test_every_classifier_of_torchvision_can_be_asked_for():
+    """Its published file is named with the start of its hash, its size is known, and it has ImageNet's classes."""
+    for name in models.list_models(module=models):
         published = models.get_model_weights(name).DEFAULT
-        assert published.url.rpartition("-")[2].removesuffix(".pth").isalnum() and published.meta["_file_size"] > 1
+        assert re.search(r"-[0-9a-f]{8,64}\.pth$", published.url), name
+        assert published.meta["_file_size"] > 1, name
+        assert len(published.meta["categories"]) == 1000, name

@@ -23,7 +23,9 @@ BUILD = os.path.join(ROOT, "build")
 LOG = os.path.join(BUILD, "install.log")
 
 OLDEST_PYTHON = (3, 11)
-GIGABYTES = 8 if sys.platform.startswith("linux") else 3  # torch's Linux build brings the CUDA libraries
+# What the packages take while they are installed, measured: on Linux 6.6 for the environment, to which torch brings the
+# CUDA libraries, and 3.3 for the files fetched. pip's cache would hold these a second time.
+GIGABYTES, CACHE_GIGABYTES = (10, 4) if sys.platform.startswith("linux") else (3, 1)
 START = os.path.join("notebooks", "00_start_here.ipynb")
 
 USAGE = """usage: python3 course.py COMMAND
@@ -60,9 +62,14 @@ def check_python(version):
         )
 
 
+def free_gigabytes():
+    """The free room on the disk that holds the course."""
+    return shutil.disk_usage(ROOT).free / 1e9
+
+
 def check_disk():
     """Raise Refusal unless a new environment fits on the disk."""
-    free = shutil.disk_usage(ROOT).free / 1e9
+    free = free_gigabytes()
     if free < GIGABYTES:
         raise Refusal(
             "The course needs {} GB of free disk for its packages, and the disk that holds {} has {:.1f} GB: "
@@ -228,11 +235,17 @@ def install(lock):
     """Install the packages of requirements.txt into the environment."""
     say("Installing the packages; the first time this fetches some gigabytes and takes minutes.")
     pip = [PYTHON, "-m", "pip", "install", "--retries=2", "--disable-pip-version-check", "-r", "requirements.txt"]
-    code, output = follow(pip, lock)
+    if free_gigabytes() < GIGABYTES + CACHE_GIGABYTES:
+        pip.append("--no-cache-dir")
+    # pip unpacks beside its target: the system's own temporary folder is often small, and this one goes with the rest.
+    temporary = os.path.join(VENV, "tmp")
+    os.makedirs(temporary, exist_ok=True)
+    code, output = follow(pip, lock, TMPDIR=temporary, TEMP=temporary, TMP=temporary)
+    shutil.rmtree(temporary)
     if code == 0:
         return
     if NO_SPACE.search(output):
-        reason = "the disk is full: make room (about {} GB) and start again".format(GIGABYTES)
+        reason = "the disk is full: make room ({} GB) and start again".format(GIGABYTES)
     elif NO_NETWORK.search(output):
         reason = "there is no network, or it broke off: connect to it and start again"
     else:
@@ -241,11 +254,11 @@ def install(lock):
     raise Refusal("The packages could not be installed: {} (all of pip's words: {}).".format(reason, LOG))
 
 
-def follow(command, lock):
+def follow(command, lock, **variables):
     """Run a command that makes the environment, showing its main steps; return its exit code and all its words."""
     words = []
     inherited = {} if os.name == "nt" else {"pass_fds": [lock.fileno()]}
-    environment = dict(os.environ, PYTHONIOENCODING="utf-8", PYTHONUNBUFFERED="1")
+    environment = dict(os.environ, PYTHONIOENCODING="utf-8", PYTHONUNBUFFERED="1", **variables)
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     text = {"encoding": "utf-8", "errors": "replace"}
     with open(LOG, "w", encoding="utf-8") as log:
@@ -303,7 +316,7 @@ def main(arguments):
             from tools import find_notebooks
 
             try:
-                find_notebooks(rest)
+                find_notebooks([word for word in rest if word.isdigit()])
             except ValueError as error:
                 raise Refusal("{}\n\n{}".format(error, USAGE)) from error
         prepare()

@@ -1,0 +1,164 @@
+"""Measure the course: `python -m tools.bench [NN ... | NAME ...]` writes build/bench.json and build/bench.md.
+
+A measurement is a function registered under a name, which returns rows. Numbers choose notebooks, names choose other
+measurements; without either, everything is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import course
+from tools import ROOT, find_notebooks
+from tools.execute import execute_all
+
+PEAK_BUDGET_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure, with the most that it should be."""
+
+    name: str
+    value: float
+    unit: str
+    budget: float | None = None
+
+
+MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {}
+
+
+def measurement(function: Callable[[], list[Row]]) -> Callable[[], list[Row]]:
+    """Register a measurement under its function's name."""
+    MEASUREMENTS[function.__name__] = function
+    return function
+
+
+def notebooks(paths: list[Path]) -> list[Row]:
+    """Time and peak memory of each notebook. Raises RuntimeError if one fails: its figures would mean nothing."""
+    rows = []
+    for result in execute_all(paths):
+        if result.failure:
+            raise RuntimeError(result.failure)
+        rows.append(Row(f"{result.path.stem}, time", result.seconds, "s", result.budget_s))
+        rows.append(Row(f"{result.path.stem}, peak memory", result.peak_bytes / 1e9, "GB", PEAK_BUDGET_GB))
+    return rows
+
+
+def seconds(command: list[str]) -> float:
+    """How long a command takes."""
+    begin = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
+@measurement
+def start() -> list[Row]:
+    """A second start of course.py, up to where it hands over. Needs the environment that course.py made."""
+    if not course.is_ready():
+        raise RuntimeError("there is no complete .venv to start from: python3 course.py bench makes it")
+    best = min(seconds([sys.executable, "-c", "import course; course.prepare()"]) for _ in range(3))
+    return [Row("second start of course.py", best, "s", 3)]
+
+
+@measurement
+def lab() -> list[Row]:
+    """From the start of JupyterLab to its first answer."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    command = [sys.executable, *course.program("lab", options)[1:]]
+    begin = time.perf_counter()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while time.perf_counter() - begin < 120 and server.poll() is None:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=5).close()
+                    return [Row("JupyterLab answers", time.perf_counter() - begin, "s")]
+                except (urllib.error.URLError, OSError):
+                    time.sleep(0.05)
+        finally:
+            server.kill()
+    raise RuntimeError("JupyterLab did not answer")
+
+
+@measurement
+def imports() -> list[Row]:
+    """What `import helpers`, and all its modules, cost a process that has imported torch; the best of five."""
+
+    def best(modules: str) -> float:
+        code = f"import time, torch; begin = time.perf_counter(); import {modules}; print(time.perf_counter() - begin)"
+        runs = [subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) for _ in range(5)]
+        return min(map(float, runs))
+
+    modules = ", ".join(f"helpers.{path.stem}" for path in sorted((ROOT / "helpers").glob("[a-z]*.py")))
+    return [
+        Row("import helpers, after torch", best("helpers"), "s", 0.3),
+        Row("import every module of helpers, after torch", best(modules), "s"),
+    ]
+
+
+@measurement
+def install() -> list[Row]:
+    """The size of the environment that this runs in."""
+    files = (Path(folder) / name for folder, _, names in os.walk(sys.prefix) for name in names)
+    return [Row("size of the environment", sum(path.lstat().st_size for path in files) / 1e9, "GB", 7)]
+
+
+def table(rows: list[Row]) -> str:
+    """The rows in Markdown."""
+    lines = ["| what | measured | budget |", "| --- | ---: | ---: |"]
+    for row in rows:
+        budget = "" if row.budget is None else f"{row.budget:g} {row.unit}" + (" (over)" * (row.value > row.budget))
+        lines.append(f"| {row.name} | {row.value:.2f} {row.unit} | {budget} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Measure what is asked for; return 2 for an unknown name, 1 if a measurement failed."""
+    numbers = [word for word in arguments if word.isdigit()]
+    names = [word for word in arguments if not word.isdigit()]
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    try:
+        paths = find_notebooks(numbers) if numbers or not names else []
+        if unknown:
+            raise ValueError(f"There is no measurement {unknown[0]}: choose from {', '.join(MEASUREMENTS)}.")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    chosen = {name: MEASUREMENTS[name] for name in (MEASUREMENTS if not arguments else names)}
+    if paths:
+        chosen["notebooks"] = lambda: notebooks(paths)
+    rows, failures = [], []
+    for name, measure in chosen.items():
+        try:
+            rows += measure()
+        except RuntimeError as error:
+            failures.append(f"FAILED {name}: {error}")
+    machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    text = f"{table(rows)}\n\nMeasured on {time.strftime('%Y-%m-%d')}: {machine}.\n"
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    for file, content in [
+        ("bench.json", json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)),
+        ("bench.md", text),
+    ]:
+        (build / f"{file}.tmp").write_text(content, encoding="utf-8")
+        os.replace(build / f"{file}.tmp", build / file)
+    print(text, *failures, sep="\n")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

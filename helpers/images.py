@@ -122,7 +122,7 @@ def from_upload(value: Sequence[Mapping], *, max_pixels: int = MAX_PIXELS) -> np
 
 def centre_square(picture: np.ndarray, side: int) -> np.ndarray:
     """Cut the largest centred square from uint8 [H, W, 3] and resize it (bicubic, antialiased) to [side, side, 3]."""
-    _check_picture(picture)
+    check_picture(picture)
     height, width = picture.shape[:2]
     edge = min(height, width)
     top, left = (height - edge) // 2, (width - edge) // 2
@@ -134,7 +134,7 @@ def to_tensor(picture: np.ndarray) -> torch.Tensor:
     """Turn uint8 [H, W, 3] in 0..255 into float32 [3, H, W] in [0, 1]. Raises ValueError on another shape or dtype."""
     import torch
 
-    _check_picture(picture)
+    check_picture(picture)
     return torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32) / 255)
 
 
@@ -157,7 +157,8 @@ def to_picture(tensor: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray((values * 255).round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def _check_picture(picture: np.ndarray) -> None:
+def check_picture(picture: np.ndarray) -> None:
+    """Raise ValueError unless `picture` is a uint8 array of shape [H, W, 3]."""
     if not (
         isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
     ):

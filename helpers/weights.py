@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from helpers.images import centre_square
+from helpers.images import centre_square, check_picture
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -84,6 +84,7 @@ def load_classifier(name: str = "alexnet", *, download: bool = False, cache: Pat
     transform = published.transforms()
 
     def preprocess(picture: np.ndarray) -> torch.Tensor:
+        check_picture(picture)
         return transform(torch.from_numpy(picture).permute(2, 0, 1))[None]
 
     return Classifier(
@@ -116,7 +117,9 @@ def _fill(name: str, state: dict[str, torch.Tensor]) -> torch.nn.Module:
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
-        raise WeightsError(f"The weights do not fit torchvision's {name} ({error}): update torchvision.") from error
+        raise WeightsError(
+            f"The weights do not fit torchvision's {name}, whose names or shapes differ: update torchvision."
+        ) from error
     return model.eval()
 
 

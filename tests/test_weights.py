@@ -490,6 +490,8 @@ def test_alexnet_in_the_torch_cache_is_used(torch_home, no_network, monkeypatch)
     picture = photo("cat")
     inputs = classifier.preprocess(picture)
     assert inputs.shape == (1, 3, 224, 224)
+    with pytest.raises(ValueError, match="uint8 array"):
+        classifier.preprocess(picture / 255)
     transform = models.AlexNet_Weights.IMAGENET1K_V1.transforms()
     assert torch.equal(inputs[0], transform(torch.from_numpy(picture.transpose(2, 0, 1).copy())))
     with torch.inference_mode():
@@ -535,6 +537,7 @@ def test_weights_of_another_network_are_not_loaded(torch_home, monkeypatch, no_n
     monkeypatch.setattr(models.ResNet18_Weights.DEFAULT.value, "url", f"https://weights.invalid/{file.name}")
     classifier = load_classifier("resnet18")
     assert classifier.tier == "shipped" and "do not fit torchvision's resnet18" in classifier.why
+    assert "\n" not in classifier.why
 
 
 def test_an_unknown_network_is_refused():

@@ -272,7 +272,7 @@ def follow(command, lock, **variables):
                     if fetched:
                         say("  {} ({})".format(*fetched.groups()))
                     elif line.startswith(INSTALLING):
-                        say("  unpacking {} packages".format(line.count(",") + 1))
+                        say("  unpacking them: {} in all".format(line.count(",") + 1))
             except BaseException:
                 process.kill()
                 raise
@@ -285,6 +285,8 @@ def program(command, arguments):
         # Lab is given the repository as its root, not the notebook's folder: the student sees the helpers and the data.
         page = "/lab/tree/" + START.replace(os.sep, "/")
         options = ["--ServerApp.root_dir=" + ROOT, "--LabApp.default_url=" + page]
+        # No questions about news and no search for updates: the course asks nothing of the network.
+        options.append("--LabApp.app_settings_dir=" + os.path.join(ROOT, "tools", "lab_settings"))
         return [PYTHON, "-m", "jupyterlab"] + options + arguments
     if command == "test":
         return [PYTHON, os.path.join("tests", "offline.py")] + arguments

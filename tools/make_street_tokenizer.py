@@ -1,0 +1,74 @@
+"""Make data/tokenizer/street.json: byte-level BPE of the street world's captions, questions and answers.
+
+    python -m tools.make_street_tokenizer            # writes the file and prints its sha256
+    python -m tools.make_street_tokenizer --check    # exit status 1 if the stored file is another one
+
+The same sources give the same bytes on every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from helpers.street.captions import captions
+from helpers.street.questions import ANSWERS, questions
+from helpers.street.sample import scenes
+from helpers.street.tokenizer import EOT, SPECIALS, VOCABULARY
+
+SIZE = 512  # pieces in all: the special tokens, 217 bytes and the merges
+# UTF-8 never has these bytes, and lower-cased text has no capital letters; all other bytes can be spelled.
+# The library writes a printable byte, as all of these are, as the character with the same number.
+_IMPOSSIBLE = {chr(byte) for byte in (0xC0, 0xC1, *range(0xF5, 0x100), *range(ord("A"), ord("Z") + 1))}
+SCENES = 4000
+
+
+def corpus(n: int = SCENES) -> Iterator[str]:
+    """What the models read: captions and questions of `n` training scenes, and all answers."""
+    yield from ANSWERS
+    for i, scene in enumerate(scenes("train", n, seed=0)):
+        yield from captions(scene, 4, [0, i])
+        yield from (qa.question for qa in questions(scene, [0, i]))
+
+
+def train(n: int = SCENES, size: int = SIZE) -> str:
+    """The vocabulary as JSON text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size - 1,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=sorted(set(pre_tokenizers.ByteLevel.alphabet()) - _IMPOSSIBLE),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((" " + text for text in corpus(n)), trainer)
+    tokenizer.add_special_tokens([EOT])
+    return tokenizer.to_str(pretty=True) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with the stored file, write nothing")
+    parser.add_argument("--out", type=Path, default=VOCABULARY)
+    arguments = parser.parse_args()
+    text = train().encode()
+    if arguments.check:
+        if not arguments.out.exists() or arguments.out.read_bytes() != text:
+            raise SystemExit(f"{arguments.out} is not what the sources give; run python -m tools.make_street_tokenizer")
+    else:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = arguments.out.with_name(arguments.out.name + f".{os.getpid()}.tmp")
+        temporary.write_bytes(text)
+        os.replace(temporary, arguments.out)
+    print(f"{arguments.out.name}: {len(text):,} bytes, sha256 {hashlib.sha256(text).hexdigest()}")
+
+
+if __name__ == "__main__":
+    main()

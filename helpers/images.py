@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
     import torch
@@ -179,7 +179,6 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > max_pixels:
                 raise Image.DecompressionBombError
-            image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image)
     except Image.DecompressionBombError:
@@ -188,8 +187,6 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         ) from None
     except Image.UnidentifiedImageError:
         raise PictureError(f"{name} is not a picture that can be read here: save it as PNG or JPEG.") from None
-    except PictureError:
-        raise
     except Exception as error:  # what a decoder raises on damaged data is not documented and varies with the format
         raise PictureError(f"{name} is damaged or cut short ({error}): save or download it again.") from error
 
@@ -208,9 +205,6 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         if isinstance(transparent := image.info.get("transparency"), int):
             grey[values == transparent] = 255
         return np.stack([grey] * 3, axis=2)
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return np.array(ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -66,5 +66,5 @@ def test_the_kernels_are_not_turned():
 
 
 def test_unknown_name_lists_the_names():
-    with pytest.raises(ValueError, match="no kernel named 'sobel'.*sobel_top.*sobel_right"):
+    with pytest.raises(ValueError, match=r"no kernel named 'sobel'.*sobel_top.*sobel_right"):
         kernel("sobel")

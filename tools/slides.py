@@ -55,6 +55,12 @@ def write(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
+def is_executed(notebook: NotebookNode) -> bool:
+    """Whether any code cell has run, or there is none to run."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return not code or any(cell.execution_count or cell.outputs for cell in code)
+
+
 def read_executed(path: Path) -> NotebookNode:
     """Return the notebook with its committed outputs; one that was never executed is executed first.
 
@@ -62,8 +68,7 @@ def read_executed(path: Path) -> NotebookNode:
         RuntimeError: a cell failed; the message names the notebook, the cell and the error.
     """
     notebook = nbformat.read(path, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if code and not any(cell.execution_count or cell.outputs for cell in code):
+    if not is_executed(notebook):
         result = execute(path)
         if result.failure:
             raise RuntimeError(result.failure)

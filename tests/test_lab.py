@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Page
+from skimage import data
 
-from tests import browser
-from tools import ROOT, find_notebooks
+import course
+from helpers.kernel_explorer import kernel_explorer
+from tests import browser, jupyterlab
+from tools import find_notebooks
 from tools.browser import watched_page
 
 chromium = browser.chromium
-PATIENCE_MS = 90_000  # for a step that waits for a kernel; a machine under load is slow, not wrong
+PATIENCE_MS = 45_000  # for a step that waits for a kernel; a machine under load is slow, not wrong
 
 CELLS = [
     ("slide", new_markdown_cell("# A notebook to try")),
@@ -59,40 +56,14 @@ def lab(tmp_path_factory) -> Iterator[str]:
         notebook.cells.append(cell)
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, folder / "trial.ipynb")
+    notebook.cells[1].outputs = [new_output("display_data", data={"text/html": kernel_explorer(data.camera()).data})]
+    nbformat.write(notebook, folder / "stored.ipynb")
     for path in find_notebooks([]):
         (folder / path.name).write_bytes(path.read_bytes())  # Lab saves what it runs: leave the course's own alone
-    variables = {f"JUPYTER{name}": str(folder / f"config{name}") for name in ("_CONFIG_DIR", "LAB_SETTINGS_DIR")}
-    variables["JUPYTERLAB_WORKSPACES_DIR"] = str(folder / "workspaces")
-    variables["PYTHONPATH"] = str(ROOT)
-    with (folder / "log").open("w+", encoding="utf-8") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"),
-                *("--ServerApp.port=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"),
-                "--LabApp.expose_app_in_browser=True",
-            ],
-            env=os.environ | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield address(server, folder / "log")
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def address(server: subprocess.Popen, log: Path) -> str:
-    """Wait until the server tells its address; it fails with the log if the server ends instead."""
-    while server.poll() is None:
-        if match := re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text(encoding="utf-8")):
-            return match.group()
-        try:
-            server.wait(0.2)
-        except subprocess.TimeoutExpired:
-            continue
-    pytest.fail(f"JupyterLab ended:\n{log.read_text(encoding='utf-8')}")
+    command = course.program("lab", ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"])
+    command = [f"--ServerApp.root_dir={folder}" if "root_dir" in option else option for option in command]
+    with jupyterlab.started(folder, command) as address:
+        yield re.match(r"http://[^/]+/lab", address).group()
 
 
 @pytest.fixture
@@ -115,8 +86,9 @@ def run_all(page: Page, lab: str, name: str) -> None:
             await panel.sessionContext.ready;
             await panel.sessionContext.session.kernel.info;
             await app.commands.execute('notebook:run-all-cells');
-            return panel.content.widgets.filter(cell => cell.model.type === 'code' && cell.model.sharedModel.source.trim())
-                .map(cell => cell.model.executionCount);
+            return panel.content.widgets.map(cell => cell.model)
+                .filter(model => model.type === 'code' && model.sharedModel.source.trim())
+                .map(model => model.executionCount);
         }"""
     )
     assert counts == list(range(1, len(counts) + 1)), counts
@@ -160,16 +132,35 @@ def move_slider(page: Page) -> None:
     )
 
 
+def test_stored_figure_needs_trust_and_says_so(page, lab):
+    """Without trust Lab runs no script of a stored output, and the figure says what to do."""
+    page.goto(f"{lab}/tree/stored.ipynb?reset")
+    page.get_by_text("run the cell, or trust the notebook").wait_for()
+    assert page.evaluate("document.querySelector('.kernel-explorer').explorer === undefined")
+
+
+@pytest.mark.parametrize("path", find_notebooks(["2"]), ids=lambda path: path.stem)
+def test_course_notebook_with_the_explorer(page, lab, path):
+    run_all(page, lab, path.name)
+    use_explorer(page)
+
+
 def test_notebook_and_live_slides(page, lab):
     run_all(page, lab, "trial.ipynb")
     use_explorer(page)
     move_slider(page)
+    # As slides: Lab is on the last cell, the slider's; the explorer is one slide back.
     page.evaluate("window.jupyterapp.commands.execute('deck:toggle')")
-    page.locator("[data-jp-deck-mode=presenting]").wait_for()
-    first = page.locator(".jp-Deck-mod-visible")
-    first.first.wait_for()
-    assert "A notebook to try" in page.locator(".jp-Deck-mod-visible").first.inner_text()
-    page.evaluate("window.jupyterapp.commands.execute('deck:go', { direction: 'forward' })")
-    use_explorer(page)
-    page.evaluate("window.jupyterapp.commands.execute('deck:go', { direction: 'forward' })")
+    page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="attached")
+    on_screen = page.locator(".jp-deck-mod-onscreen")
+    on_screen.locator(".widget-slider").wait_for()
+    assert not page.locator(".kernel-explorer").is_visible()
     move_slider(page)
+    page.evaluate("window.jupyterapp.commands.execute('deck:go', { direction: 'back' })")
+    on_screen.locator(".kernel-explorer").wait_for()
+    assert not page.locator(".widget-slider").first.is_visible()
+    use_explorer(page)
+    page.evaluate("window.jupyterapp.commands.execute('deck:go', { direction: 'back' })")
+    on_screen.get_by_role("heading", name="A notebook to try").wait_for()
+    page.evaluate("window.jupyterapp.commands.execute('deck:stop')")
+    page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="detached")

@@ -10,7 +10,7 @@ const STYLE = `
   canvas { display: block; margin: 0 auto; touch-action: none; }
   .output { border: 0 solid #fff; }
   canvas[tabindex] { cursor: crosshair; border-radius: 2px; }
-  :focus-visible { outline: 3px solid #1d4ed8; outline-offset: 2px; }
+  canvas:focus, :focus-visible { outline: 3px solid #1d4ed8; outline-offset: 2px; }
   .caption { height: 22px; color: #4a5565; font-size: 14px; white-space: nowrap; }
   .caption b { color: #17202c; font-size: 15px; }
   .patch { margin-top: 10px; }

@@ -158,7 +158,7 @@ def show_slide(page: Page, index: int) -> str:
     )
 
 
-OVERFLOW = """([width, height]) => {
+OVERFLOW = """() => {
     const slide = Reveal.getCurrentSlide(), found = { right: 0, bottom: 0, left: 0, inside: [] };
     for (const element of slide.querySelectorAll('*')) {
         if (element.closest('aside.notes, .MJX_Assistive_MathML, .cm-widgetBuffer')) continue;
@@ -184,7 +184,7 @@ def check_overflow(page: Page) -> list[str]:
     problems = []
     for index in range(page.evaluate("() => Reveal.getSlides().length")):
         name = show_slide(page, index)
-        found = page.evaluate(OVERFLOW, [WIDTH, HEIGHT])
+        found = page.evaluate(OVERFLOW)
         if found["bottom"] > HEIGHT + 1:
             problems.append(f"{name}: {found['bottom'] - HEIGHT:.0f} pixels too high")
         if found["right"] > WIDTH + 1 or found["left"] < -1:
@@ -266,7 +266,8 @@ def main(arguments: list[str]) -> int:
     except BrowserMissing as error:
         print(error, file=sys.stderr)
         return 2
-    print("\n".join(problems) or "No problem found." if options.check else "", end="\n" if options.check else "")
+    if options.check:
+        print("\n".join(problems) or "No problem found.")
     return 1 if problems else 0
 
 

@@ -81,8 +81,9 @@ def test_page_opens_offline(chromium, folder, path):
 def trial(folder) -> Path:
     """A small deck with everything that needs a script: a formula, a slider, the explorer, a fragment, notes."""
     slider = ipywidgets.IntSlider(5, description="sigma")
-    state = {"version_major": 2, "version_minor": 0, "state": dependency_state([slider])}
-    view = {"application/vnd.jupyter.widget-view+json": {"model_id": slider.model_id, "version_major": 2}}
+    box = ipywidgets.VBox([slider, ipywidgets.FileUpload()])  # the upload's icon comes from a font
+    state = {"version_major": 2, "version_minor": 0, "state": dependency_state([box])}
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": box.model_id, "version_major": 2}}
     path = save(
         folder.parent,
         slide(new_markdown_cell("# A deck to try")),

@@ -31,6 +31,7 @@ WIDTH, HEIGHT = 1280, 720
 
 CONFIG = Config()
 CONFIG.TemplateExporter.extra_template_basedirs = [str(HERE / "slides_template")]
+CONFIG.TemplateExporter.extra_template_paths = [str(HERE / "slides_template")]
 CONFIG.TemplateExporter.exclude_input_prompt = True
 CONFIG.TemplateExporter.exclude_output_prompt = True
 CONFIG.TagRemovePreprocessor.enabled = True

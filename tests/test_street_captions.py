@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.street.captions import ALT_KINDS, CAPTION_FACTS, FOCI, alt_text, caption, caption_statistics, captions
@@ -19,6 +19,7 @@ LECTURE = "a red truck is parked on a street lined with trees"
 RED_TRUCK = Scene((Vehicle("truck", "red", "vintage", x=0.4),), Trees("oak", (0.1, 0.42, 0.8)))
 
 
+@settings(deadline=None)
 @given(street_strategies.scenes(), st.integers(0, 2**32), st.sampled_from(FOCI))
 def test_every_caption_of_every_scene_is_true_and_keeps_its_focus(scene, seed, focus):
     text = caption(scene, np.random.default_rng(seed), focus)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.street.questions import (
@@ -25,6 +25,7 @@ from tests import street_strategies, street_truth
 RED_TRUCK = Scene((Vehicle("truck", "red", "vintage", x=0.4),), Trees("oak", (0.1, 0.42, 0.8)))
 
 
+@settings(deadline=None)
 @given(street_strategies.scenes(), st.integers(0, 2**32))
 def test_every_answer_is_the_only_possible_one(scene, seed):
     for qa in questions(scene, seed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers.street.scene import SCHEMA, Being, Scene, SceneError, Trees, Vehicle
@@ -27,6 +27,7 @@ def vehicle(**fields) -> str:
     return changed(vehicles=[GOOD["vehicles"][0] | fields])
 
 
+@settings(deadline=None)
 @given(street_strategies.scenes())
 def test_round_trip(scene):
     text = scene.to_json()
@@ -110,17 +111,20 @@ _values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text())
 @example(b'{"schema": "street/1", "vehicles": [{"kind": "truck", "colour": "red", "x": 1e999}]}')
 def test_random_bytes_never_crash_the_reader(data):
     read_or_refuse(data)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(GOOD)), _values)
 def test_a_random_value_in_any_field_never_crashes_the_reader(name, value):
     read_or_refuse(changed(**{name: value}))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["vehicles", "trees", "being"]), st.sampled_from(["kind", "x", "places", "lane"]), _values)
 def test_a_random_value_inside_a_field_never_crashes_the_reader(name, inner, value):
     old = GOOD[name]
@@ -128,6 +132,7 @@ def test_a_random_value_inside_a_field_never_crashes_the_reader(name, inner, val
     read_or_refuse(changed(**{name: new}))
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(SCENE.to_json())), st.integers(0, 200), st.binary(max_size=4))
 def test_a_damaged_scene_never_crashes_the_reader(start, length, put):
     text = SCENE.to_json().encode()

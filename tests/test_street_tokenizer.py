@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from open_clip.transformer import text_global_pool
 
@@ -22,6 +22,7 @@ tok = StreetTokenizer()
 LECTURE = "a red truck is parked on a street lined with trees"
 
 
+@settings(deadline=None)
 @given(st.text())
 @example("")
 @example(" ")
@@ -34,11 +35,13 @@ def test_any_text_is_spelled_and_read_back_in_lower_case(text):
     assert all(len(("<pad>", "<sot>", "<mask>", "<sep>", "<img>")) <= i < tok.eot_id for i in ids)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=0x24F, exclude_characters="İ")))
 def test_normalising_is_lower_casing(text):
     assert tok.normalise(text) == text.lower()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=5), st.integers(2, 40))
 def test_rows_start_end_and_are_padded_as_open_clip_wants(texts, length):
     ids = tok(texts, context_length=length)

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.street import shifts
 from helpers.street.build import Job
-from helpers.street.render import STREET, STYLES, View
+from helpers.street.render import STREET, STYLES, View, layers
 from helpers.street.sample import scenes
 from helpers.street.shifts import RENDITIONS, SHIFTS, read_adversarial, shift_args, write_adversarial
 
@@ -75,3 +75,14 @@ def test_a_bad_list_is_refused(tmp_path, data, message):
     path.write_text(data)
     with pytest.raises(ValueError, match=message):
         read_adversarial(path)
+
+
+@pytest.mark.parametrize("shift", [None, "objectnet"])
+def test_what_the_words_name_is_in_the_picture(shift):
+    """No vehicle and no being is hidden by another or cut off, at the size that models are trained on."""
+    job = Job("test", 40, 96, shift=shift)
+    for i in range(job.n):
+        drawn = layers(job.scene(i), 96, job.image_seed(i), **shift_args(shift, i))
+        seen = {layer.name: layer.mask.sum() for layer in drawn}
+        assert seen.pop("vehicles[0]") > 80, i
+        assert all(pixels >= 25 for name, pixels in seen.items() if not name.startswith("trees")), (i, seen)

@@ -116,7 +116,7 @@ def _exists(scene: Scene, rng: np.random.Generator) -> Asked:
         return _yes_no(f"is there {with_article(kind)} tree?", true)
     if about == "being" and scene.being:
         kind = scene.being.kind if true else pick(rng, [b for b in BEINGS if b != scene.being.kind])
-        return _yes_no(f"is there {with_article(kind)}?", true)
+        return _yes_no(f"is there {with_article(kind)} on the pavement?", true)  # and not in a vehicle
     if about == "buildings" and scene.buildings != "none":
         kind = scene.buildings if true else {"houses": "towers", "towers": "houses"}[scene.buildings]
         return _yes_no(f"do you see any {kind}?", true)

@@ -2,7 +2,7 @@
 
 - "v2": the recipe's parameters (light, palette, camera, noise) drawn afresh, as ImageNet-V2 collected new pictures.
 - "rendition": one of the hand-made styles, as in ImageNet-R.
-- "sketch": lines only, as in ImageNet-Sketch.
+- "sketch": lines only, so no colour can be seen, as in ImageNet-Sketch.
 - "objectnet": the vehicles turned, near or far, and on a beach or a desk, as in ObjectNet.
 - "adversarial": natural scenes that a reference network got wrong, a stored list, as in ImageNet-A.
 """

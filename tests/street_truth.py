@@ -235,7 +235,8 @@ def possible_answers(scene: Scene, question: str) -> set[str]:
             {any(v.colour == c for v in meant(k)), any(v.colour == c and v.kind == k for v in vehicles)})),
         (rf"is there an? {kind}\?", lambda k: yes({bool(meant(k)), any(v.kind == k for v in vehicles)})),
         (r"is there an? (oak|birch|pine|palm) tree\?", lambda t: yes([tree == t])),
-        (r"is there a (dog|cat|person) on the pavement\?", lambda b: yes([scene.being is not None and scene.being.kind == b])),
+        (r"is there a (dog|cat|person) on the pavement\?", lambda b: yes(
+            [scene.being is not None and scene.being.kind == b])),
         (r"do you see any (houses|towers)\?", lambda b: yes([scene.buildings == b])),
         (r"what colour is the nearest vehicle\?", lambda: {min(vehicles, key=lambda v: v.lane).colour}),
         (rf"what colour is the {kind}\?", lambda k: {v.colour for v in meant(k)}),

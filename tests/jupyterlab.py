@@ -27,7 +27,10 @@ def started(folder: Path, command: list[str]) -> Iterator[str]:
     command = [sys.executable, *command[1:], "--no-browser", "--allow-root", "--ServerApp.port=0"]
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
     places += ("JUPYTERLAB_WORKSPACES_DIR",)
-    new_user = {place: str(folder / place) for place in places} | {"PYTHONPATH": course.ROOT}
+    new_user = {place: str(folder / place) for place in places} | {
+        # Before what is there: the block of the network may be among it.
+        "PYTHONPATH": os.pathsep.join(filter(None, [course.ROOT, os.environ.get("PYTHONPATH")]))
+    }
     log = folder / "log"
     with (
         log.open("wb") as words,

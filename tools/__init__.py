@@ -8,12 +8,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def find_notebooks(numbers: list[str], root: Path = ROOT) -> list[Path]:
-    """The course's notebooks with these numbers ("2" is "02"), in the course's order; without numbers, all of them.
+    """The course's notebooks with these numbers ("2" is "02"; the appendix is "A"), in order; without numbers, all of them.
 
     Raises ValueError naming a number that no notebook has.
     """
-    notebooks = {path.name[:2]: path for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    wanted = {number.zfill(2): number for number in numbers} or notebooks
+    paths = sorted((root / "notebooks").glob("[0-9A-Z]*_*.ipynb"))
+    notebooks = {path.name.partition("_")[0]: path for path in paths}
+    wanted = {number.zfill(2) if number.isdigit() else number.upper(): number for number in numbers} or notebooks
     for number in wanted:
         if number not in notebooks:
             raise ValueError(f"There is no notebook {wanted[number]}: choose from {', '.join(notebooks)}.")

@@ -1,0 +1,1 @@
+"""Long training runs and measurements, each made again by one command; results lie in data/."""

@@ -60,7 +60,7 @@ def test_labels_are_the_main_vehicles():
         ("[]", "scene: expected a JSON object, found []"),
         ("null", "scene: expected a JSON object, found None"),
         ("{}", "schema: None is not street/1"),
-        (changed(schema="street/2"), "schema: 'street/2' is not street/1; draw the scene again"),
+        (changed(schema="street/2"), "schema: 'street/2' is not street/1"),
         (changed(colour="red"), "scene: unknown field 'colour'; known are vehicles, trees"),
         (json.dumps({"schema": SCHEMA}), "vehicles: expected a list, found None"),
         (changed(vehicles=[]), "vehicles: expected 1 to 3 vehicles"),

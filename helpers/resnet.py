@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -46,8 +47,9 @@ class StreetResNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
-        pairs = zip(widths, widths[1:], strict=False)
-        self.stages = nn.Sequential(BasicBlock(widths[0], widths[0]), *(BasicBlock(a, b, stride=2) for a, b in pairs))
+        self.stages = nn.Sequential(
+            BasicBlock(widths[0], widths[0]), *(BasicBlock(a, b, stride=2) for a, b in pairwise(widths))
+        )
         # 3 × 3 places are kept apart: which vehicle is the nearest is told by where it stands.
         self.heads = nn.ModuleDict({label: nn.Linear(9 * widths[-1], n) for label, n in heads.items()})
 

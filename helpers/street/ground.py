@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from helpers.street.camera import BUILD_LINE, EDGES, KERB_FAR, KERB_NEAR, LANE_DEPTHS, PAVEMENT_FAR, Frame
 from helpers.street.palette import Light, Recipe, leaf
-from helpers.street.pen import Fill, Mat, Pen, mix
+from helpers.street.pen import Fill, Mat, Pen, Sprite, mix
 from helpers.street.scenery import noise
 
 SNOW, SLUSH = (238, 242, 248), (206, 212, 220)
@@ -44,10 +45,8 @@ class _Plane:
         self.pen.stroke(self.flat(points), width / depth, fill, **options)
 
 
-def draw_ground(
-    surface: str, weather: str, frame: Frame, variant: int, light: Light, recipe: Recipe, line: float
-) -> tuple[Image.Image, Image.Image, Image.Image, Image.Image]:
-    """The lit ground (RGB), where it covers the picture (L), its contour lines (L), and how much it mirrors (L)."""
+def draw_ground(surface: str, weather: str, frame: Frame, variant: int, recipe: Recipe, line: float) -> Sprite:
+    """The ground over the whole frame, not yet lit."""
     rng = np.random.default_rng([0x6A0D, variant, *surface.encode()])
     plane = _Plane(frame, line)
     snow = weather == "snowy"
@@ -63,16 +62,28 @@ def draw_ground(
     if cracked:
         _repairs(plane, base, rng)
     _marks(plane, cracked, weather, rng)
-    if snow:
-        _snow(plane, rng)
     if cracked:
         _cracks(plane, base, weather, rng)
+    if snow:
+        _snow(plane, rng)
     _kerbs(plane, snow, cracked)
     sprite = plane.pen.sprite()
-    lit = sprite.lit((0, 0, 0), light.ground, light.ground, light.mirror, 0)
-    picture = _grain(np.asarray(lit)[..., :3], frame, variant, cracked, light)
-    cover = sprite.alpha
-    return Image.fromarray(picture), cover, sprite.ink, _mirror(frame, weather, variant)
+    return replace(sprite, fixed=_grain(sprite.fixed, frame, variant, cracked))
+
+
+def lit_ground(sprite: Sprite, frame: Frame, light: Light) -> Image.Image:
+    """The ground under a light, paler with distance (RGBA)."""
+    picture = np.asarray(sprite.fixed).astype(np.float32) * np.array(light.ground, np.float32)
+    haze = np.clip((frame.row(1.25) - _heights(frame, picture.shape[0])) / 0.6, 0, 0.22)[:, None, None]
+    picture += (np.array(light.haze, np.float32) * np.float32(0.9) - picture) * haze
+    lit = Image.fromarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
+    lit.putalpha(sprite.alpha)
+    return lit
+
+
+def _heights(frame: Frame, rows: int) -> np.ndarray:
+    """The height in the picture of each row of pixels."""
+    return frame.top + (np.arange(rows, dtype=np.float32) + 0.5) / frame.scale
 
 
 def _verge(plane: _Plane, snow: bool, recipe: Recipe, rng: np.random.Generator) -> None:
@@ -164,7 +175,7 @@ def _cracks(plane: _Plane, base: tuple, weather: str, rng: np.random.Generator) 
             x, depth = x + length / steps * math.cos(turn), depth + length / steps * math.sin(turn) * 1.2
             depth = min(max(depth, KERB_NEAR + 0.02), KERB_FAR - 0.03)
             points.append((x, depth))
-        thick = max(width, 1.0 / plane.frame.scale * depth)  # still to be seen in a small picture
+        thick = max(width, 0.72 / plane.frame.scale * depth)  # still to be seen in a small picture
         plane.line([(px, pd - 0.005) for px, pd in points], thick, Mat(pale), opacity=0.5, ink=False)
         plane.line(points, thick, Mat(dark), opacity=0.92 if forks else 0.8)
         for _ in range(forks):
@@ -192,12 +203,12 @@ def _cracks(plane: _Plane, base: tuple, weather: str, rng: np.random.Generator) 
 def _snow(plane: _Plane, rng: np.random.Generator) -> None:
     """Snow lies at the kerbs and between the lanes; wheels have cleared tracks."""
     bands = [
-        (KERB_NEAR, KERB_NEAR + 0.085),
-        (EDGES[0] - 0.045, EDGES[0] + 0.045),
-        (EDGES[1] - 0.055, EDGES[1] + 0.055),
-        (KERB_FAR - 0.13, KERB_FAR),
+        (KERB_NEAR, KERB_NEAR + 0.060),
+        (EDGES[0] - 0.028, EDGES[0] + 0.028),
+        (EDGES[1] - 0.036, EDGES[1] + 0.036),
+        (KERB_FAR - 0.09, KERB_FAR),
     ]
-    middle = [(d - 0.020 * d, d + 0.020 * d) for d in LANE_DEPTHS]
+    middle = [(d - 0.013 * d, d + 0.013 * d) for d in LANE_DEPTHS]
     for n, (near, far) in enumerate((*bands, *middle)):
         thin = n >= len(bands)
         points_far, points_near = [], []
@@ -228,36 +239,29 @@ def _snow(plane: _Plane, rng: np.random.Generator) -> None:
     plane.pen.dots(np.array(spots), fills)
 
 
-def _grain(picture: np.ndarray, frame: Frame, variant: int, cracked: bool, light: Light) -> np.ndarray:
+def _grain(fixed: Image.Image, frame: Frame, variant: int, cracked: bool) -> Image.Image:
     """Asphalt and grass are grainy, finer with distance; large stains break the evenness."""
     rng = np.random.default_rng([0x6A1, variant])
-    h, w = picture.shape[:2]
     fine = noise(rng, 512, 512, (170, 400), 2)
-    coarse = noise(rng, 512, 512, (4, 26), 4)
+    coarse = noise(rng, 128, 128, (4, 26), 3)
+    coarse = np.asarray(Image.fromarray(coarse).resize((512, 512), Image.Resampling.BICUBIC))
     texture = (fine - 0.5) * (0.20 if cracked else 0.14) + (coarse - 0.5) * (0.26 if cracked else 0.13)
-    layer = np.asarray(Image.fromarray(texture.astype(np.float32)).resize((w, h), Image.Resampling.BILINEAR))
-    v = frame.top + (np.arange(h, dtype=np.float32) + 0.5) / frame.scale
-    far = np.clip(1.15 - (frame.row(1.0) - v) * 1.3, 0.4, 1.1)[:, None]
-    out = picture * (1 + layer * far)[..., None]
-    # Haze grows with distance.
-    haze = np.clip((frame.row(1.25) - v) / 0.6, 0, 0.22)[:, None, None]
-    out += (np.array(light.haze, np.float32) * np.array([0.9], np.float32) - out) * haze
-    return np.clip(out + 0.5, 0, 255).astype(np.uint8)
+    layer = Image.fromarray(texture.astype(np.float32)).resize(fixed.size, Image.Resampling.BILINEAR)
+    far = np.clip(1.15 - (frame.row(1.0) - _heights(frame, fixed.height)) * 1.3, 0.4, 1.1)[:, None]
+    out = np.asarray(fixed) * (1 + np.asarray(layer) * far)[..., None]
+    return Image.fromarray(np.clip(out + 0.5, 0, 255).astype(np.uint8))
 
 
-def _mirror(frame: Frame, weather: str, variant: int) -> Image.Image:
-    """How much each pixel mirrors what stands beyond it: a wet road does, most in its puddles."""
-    if weather != "wet":
-        return Image.new("L", (frame.width, frame.height))
+def draw_mirror(frame: Frame, variant: int) -> Image.Image:
+    """How much each pixel of a wet road mirrors what stands beyond it (L): most in its puddles."""
     rng = np.random.default_rng([0x3E7, variant])
-    left, span_x, span_y = frame.left, frame.width / frame.scale, frame.height / frame.scale
-    del left
+    span_x, span_y = frame.width / frame.scale, frame.height / frame.scale
     pools = noise(rng, 256, 256, (3.0 * span_x, 17 * span_y), 4)
     t = np.clip((pools - 0.50) / 0.12, 0, 1)
     level = Image.fromarray((0.36 + 0.38 * t * t * (3 - 2 * t)).astype(np.float32)).resize(
         (frame.width, frame.height), Image.Resampling.BICUBIC
     )
-    v = frame.top + (np.arange(frame.height, dtype=np.float32) + 0.5) / frame.scale
+    v = _heights(frame, frame.height)
     near, far = frame.row(KERB_NEAR), frame.row(KERB_FAR)
     inside = ((v > far) & (v < near)).astype(np.float32)
     slope = np.clip(1.15 - 0.75 * (v - far) / (near - far), 0, 1.2) * inside

@@ -4,7 +4,8 @@ Drawing a vehicle takes a hundred shapes; lighting it takes one formula over its
 
     picture = (fixed + paint * colour + mirror * sky) * light + glow * lamps
 
-So each object is drawn once and lit many times. All layers are premultiplied by coverage: at a soft edge they fade to 0.
+So each object is drawn once and lit many times. All layers are premultiplied by coverage:
+at a soft edge they fade to 0.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ RGB = tuple[float, float, float]
 
 _FULL = 200  # the stored value of paint 1.0; headroom above it is for highlights
 _FINE = 4  # sub-pixels along each side of a pixel when coverage is computed
+
+_LEAF = ((-1.35, 0.0), (-0.5, -0.75), (0.5, -0.66), (1.35, 0.0), (0.5, 0.66), (-0.5, 0.75))
+_TURNS = [(np.cos(a).item(), np.sin(a).item()) for a in np.arange(7) * 2.4]
 
 
 class Mat(NamedTuple):
@@ -145,7 +149,8 @@ class Pen:
     """Draws shapes, each over the earlier ones, in units of its own with y upwards and the anchor at (0, 0)."""
 
     def __init__(self, box: tuple[float, float, float, float], scale: float, line: float = 1.0) -> None:
-        """`box` is (left, bottom, right, top) in units, `scale` the pixels in a unit, `line` the ink's width in pixels."""
+        """`box` is (left, bottom, right, top) in units, `scale` the pixels in a unit, `line` the width of ink
+        in pixels."""
         rim = 2 / scale  # two clear pixels around, so that a picture of it can be moved by parts of a pixel
         self._left, self._top, self._scale, self._line = box[0] - rim, box[3] + rim, scale, line
         self.size = int((box[2] - box[0]) * scale + 5), int((box[3] - box[1]) * scale + 5)
@@ -175,7 +180,7 @@ class Pen:
         box = self._box(dots, pad)
         if box is None:
             return
-        cover = self._cover(dots, box)
+        cover = self._cover(dots, box, int(255 * opacity + 0.5))
         for hole in cut:
             self._polygon(cover, self._dots(hole), box, 0)
         mask = cover.reduce(_FINE)
@@ -183,8 +188,6 @@ class Pen:
             mask = ImageChops.multiply(mask, self._cover(self._dots(clip), box).reduce(_FINE))
         if soft and soft * self._scale > 0.3:
             mask = mask.filter(ImageFilter.GaussianBlur(soft * self._scale))
-        if opacity < 1:
-            mask = mask.point([int(v * opacity + 0.5) for v in range(256)])
         self._paste(mask, box, fill, across, self._extent(dots))
         if ink and opacity == 1 and not soft:
             self._ink.paste(0, box, mask)
@@ -214,9 +217,7 @@ class Pen:
         box = self._box(dots, int(thick) + 2)
         if box is None:
             return
-        mask = self._line_mask(dots, thick, box)
-        if opacity < 1:
-            mask = mask.point([int(v * opacity + 0.5) for v in range(256)])
+        mask = self._line_mask(dots, thick, box, int(255 * opacity + 0.5))
         self._paste(mask, box, fill, False, self._extent(dots))
         if ink and thick > 2.5 * self._line:
             self._ink.paste(0, box, mask)
@@ -226,18 +227,26 @@ class Pen:
         elif ink:
             self._ink.paste(255, box, self._line_mask(dots, max(thick * 0.8, self._line * 0.8), box))
 
-    def dots(self, spots: np.ndarray, fills: Sequence[Mat]) -> None:
-        """Many round spots at once: `spots` (n, 3) of x, y, radius; each with a material without paint or glow."""
+    def dots(self, spots: np.ndarray, fills: Sequence[Mat], leaves: bool = False) -> None:
+        """Many spots at once, round or like leaves: `spots` (n, 3) of x, y, radius; materials have no paint or glow."""
         w, h = self.size
         fixed = self._fixed.resize((w * 3, h * 3), Image.Resampling.NEAREST)
         alpha = self._alpha.resize((w * 3, h * 3), Image.Resampling.NEAREST)
         on, over = ImageDraw.Draw(fixed), ImageDraw.Draw(alpha)
         k = self._scale * 3
-        for (x, y, r), fill in zip(spots.tolist(), fills, strict=True):
+        for n, ((x, y, r), fill) in enumerate(zip(spots.tolist(), fills, strict=True)):
             cx, cy, r = (x - self._left) * k, (self._top - y) * k, r * k
-            box = (cx - r, cy - r, cx + r, cy + r)
-            on.ellipse(box, fill=tuple(int(v) for v in fill.fixed))
-            over.ellipse(box, fill=255)
+            colour = tuple(int(v) for v in fill.fixed)
+            if leaves:
+                outline = [
+                    (cx + r * (u * c - v * s), cy + r * (u * s + v * c)) for u, v in _LEAF for c, s in (_TURNS[n % 7],)
+                ]
+                on.polygon(outline, fill=colour)
+                over.polygon(outline, fill=255)
+            else:
+                box = (cx - r, cy - r, cx + r, cy + r)
+                on.ellipse(box, fill=colour)
+                over.ellipse(box, fill=255)
         self._fixed, self._alpha = fixed.reduce(3), alpha.reduce(3)
 
     def _dots(self, points: Sequence[Point]) -> list[Point]:
@@ -262,18 +271,18 @@ class Pen:
             moved = [((x - box[0]) * _FINE - 0.5, (y - box[1]) * _FINE - 0.5) for x, y in dots]
             ImageDraw.Draw(cover).polygon(moved, fill=value)
 
-    def _cover(self, dots: list[Point], box: tuple[int, int, int, int]) -> Image.Image:
+    def _cover(self, dots: list[Point], box: tuple[int, int, int, int], level: int = 255) -> Image.Image:
         cover = Image.new("L", ((box[2] - box[0]) * _FINE, (box[3] - box[1]) * _FINE))
-        self._polygon(cover, dots, box, 255)
+        self._polygon(cover, dots, box, level)
         return cover
 
     @staticmethod
-    def _line_mask(dots: list[Point], thick: float, box: tuple[int, int, int, int]) -> Image.Image:
+    def _line_mask(dots: list[Point], thick: float, box: tuple[int, int, int, int], level: int = 255) -> Image.Image:
         """Coverage of a line. One thinner than a pixel is drawn a pixel wide and paler."""
         cover = Image.new("L", ((box[2] - box[0]) * _FINE, (box[3] - box[1]) * _FINE))
         moved = [((x - box[0]) * _FINE - 0.5, (y - box[1]) * _FINE - 0.5) for x, y in dots]
         wide = max(int(thick * _FINE + 0.5), 2)
-        ImageDraw.Draw(cover).line(moved, fill=255, width=wide, joint="curve")
+        ImageDraw.Draw(cover).line(moved, fill=level, width=wide, joint="curve")
         return cover.reduce(_FINE)
 
     def _trace(self, dots: list[Point], thick: float, clip: Image.Image | None) -> None:

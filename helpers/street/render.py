@@ -23,18 +23,19 @@ from PIL import Image, ImageChops, ImageFilter
 from helpers.street import trees as plants
 from helpers.street import vehicles as machines
 from helpers.street.camera import BUILD_LINE, KERB_FAR, KERB_NEAR, LANE_DEPTHS, TREE_LINE, WALK, Frame, depth_of
-from helpers.street.ground import draw_ground
+from helpers.street.ground import draw_ground, draw_mirror, lit_ground
 from helpers.street.palette import STREET, Light, Recipe, light
-from helpers.street.pen import Mat, Pen, Point, Sprite, grey
+from helpers.street.pen import Mat, Pen, Point, Sprite, grey, mix
 from helpers.street.places import PLACES, draw_place
 from helpers.street.scene import Scene, SceneError, Vehicle
 from helpers.street.scenery import blurred_disc, draw_backdrop, draw_sky
+from helpers.street.styles import FINE
 from helpers.street.styles import STYLES as OTHER_STYLES
 
 SIZES = (32, 1024)
 STYLES = ("photo", *OTHER_STYLES)
 BACKDROPS = ("street", *PLACES)
-_SMALL = 160  # pictures up to this size keep many of their parts, larger ones few
+_SMALL = 256  # pictures up to this size keep many of their parts, larger ones few
 _SKIES, _GROUNDS, _BACKDROPS, _PLANTS = 10, 8, 10, 5  # how many of each part there are to choose from
 
 
@@ -107,7 +108,7 @@ def _keep(small: int, large: int) -> Callable:
 
 
 def _line(scale: float) -> float:
-    return max(0.95, scale / 230)
+    return 1.15 + max(0.0, scale - 192) / 250
 
 
 @_keep(128, 8)
@@ -115,13 +116,20 @@ def _sky(scale: float, frame: Frame, sky: str, variant: int, recipe: Recipe):
     return draw_sky(sky, frame, variant, light(sky, recipe), recipe)
 
 
+@_keep(64, 4)
+def _ground(scale: float, frame: Frame, surface: str, weather: str, variant: int, recipe: Recipe) -> Sprite:
+    return draw_ground(surface, weather, frame, variant, recipe, _line(scale))
+
+
 @_keep(256, 6)
-def _ground(scale: float, frame: Frame, surface: str, weather: str, sky: str, variant: int, recipe: Recipe):
-    picture, cover, ink, mirror = draw_ground(
-        surface, weather, frame, variant, light(sky, recipe), recipe, _line(scale)
-    )
-    picture.putalpha(cover)
-    return picture, ink, mirror
+def _lit_ground(scale: float, frame: Frame, surface: str, weather: str, sky: str, variant: int, recipe: Recipe):
+    sprite = _ground(scale, frame, surface, weather, variant, recipe)
+    return lit_ground(sprite, frame, light(sky, recipe)), sprite.ink
+
+
+@_keep(16, 4)
+def _mirror(scale: float, frame: Frame, variant: int) -> Image.Image:
+    return draw_mirror(frame, variant)
 
 
 @_keep(32, 4)
@@ -168,8 +176,10 @@ def _plant(scale: float, kind: str, bare: bool, snow: bool, variant: int, recipe
 @_keep(512, 48)
 def _lit_plant(scale: float, kind: str, bare: bool, snow: bool, variant: int, sky: str, recipe: Recipe):
     sprite, lit = _plant(scale, kind, bare, snow, variant, recipe), light(sky, recipe)
-    bottom = tuple(0.84 * c for c in lit.scenery)
-    picture = sprite.lit((0, 0, 0), lit.scenery, bottom, lit.mirror, 0, lit.haze, 0.06)
+    # By night the street lamps shine on trees more than on what is behind them.
+    top = mix(lit.scenery, (0.98, 0.90, 0.76), (0.52 if bare else 0.26) * lit.lamps**3)
+    bottom = tuple(0.88 * c for c in top)
+    picture = sprite.lit((0, 0, 0), top, bottom, lit.mirror, 0, lit.haze, 0.06)
     return picture, sprite, _cast(sprite, lit, recipe, 0.004 * scale)
 
 
@@ -228,6 +238,11 @@ def _wake(scale: float, weather: str, sky: str, recipe: Recipe):
     return sprite.lit((0, 0, 0), lit.top, lit.bottom, lit.mirror, 0), sprite
 
 
+@lru_cache(4096)
+def _sized_shade(width: int, height: int, strength: float, sharp: float) -> Image.Image:
+    return _shade(strength, sharp).resize((width, height), Image.Resampling.BILINEAR)
+
+
 @lru_cache(64)
 def _shade(strength: float, sharp: float) -> Image.Image:
     """A soft shadow (L) that fills most of 128 x 32 pixels; `sharp` from 0 (a mist) to 1 (an edge)."""
@@ -248,9 +263,22 @@ def _beam(strength: float) -> Image.Image:
     return Image.fromarray(power.astype(np.uint8))
 
 
+@_keep(32, 4)
+def _haze_of_light(scale: float, frame: Frame, sky: str, recipe: Recipe) -> Image.Image | None:
+    """The sun's light in the air, over trees and houses too (RGB, to be added)."""
+    if sky not in ("day", "dusk"):
+        return None
+    low = sky == "dusk"
+    colour = np.array((72, 40, 14) if low else (46, 42, 28), np.float32)
+    x = (frame.left + (np.arange(frame.width, dtype=np.float32) + 0.5) / frame.scale)[None, :]
+    y = (frame.top + (np.arange(frame.height, dtype=np.float32) + 0.5) / frame.scale)[:, None]
+    d2 = (x - 0.5 - 0.36 * recipe.sun) ** 2 + (y - (frame.horizon - 0.08 if low else 0.14)) ** 2
+    return Image.fromarray((colour * (1 / (1 + d2 / 0.07))[..., None]).astype(np.uint8))
+
+
 @_keep(128, 6)
 def _lamps(scale: float, frame: Frame, variant: int, sky: str, recipe: Recipe):
-    """Street lamps on the far pavement: the posts (RGBA), their contour lines (L), and their light (RGB, to be added)."""
+    """Street lamps: the posts (RGBA), their contour lines (L), and their light (RGB, to be added)."""
     lit = light(sky, recipe)
     right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
     pen = Pen((frame.left, -bottom, right, -frame.top), frame.scale, _line(scale))
@@ -313,7 +341,7 @@ class _Canvas:
             self.ink.paste(ink, at, cover and ImageChops.lighter(picture.getchannel("A").point(_HARD), ink))
 
     def sprite(self, lit: Image.Image, sprite: Sprite, x: float, y: float, q: float, flip: bool, name: str, part: bool):
-        """Place a lit sprite with its anchor at pixel (x, y), `q` times as large. Returns the patch and its corner."""
+        """Place a lit sprite with its anchor at pixel (x, y), `q` times as large; `part` if it is the object itself."""
         ax, ay = sprite.anchor
         w, h = lit.size
         if flip:
@@ -321,8 +349,11 @@ class _Canvas:
         x0, y0 = x - ax * q, y - ay * q
         i0, j0 = math.ceil(x0), math.ceil(y0)
         i1, j1 = math.floor(x0 + w * q), math.floor(y0 + h * q)
+        if part and self.parts is not None:
+            self.parts.append((name, Image.new("L", self.size)))
+            self.traces.setdefault(name, Image.new("L", self.size))
         if i0 >= self.size[0] or j0 >= self.size[1] or i1 <= 0 or j1 <= 0 or i1 <= i0 or j1 <= j0:
-            return None
+            return
         box = ((i0 - x0) / q, (j0 - y0) / q, min((i1 - x0) / q, w), min((j1 - y0) / q, h))
         patch = lit.resize((i1 - i0, j1 - j0), Image.Resampling.BILINEAR, box=box).convert("RGBA")
         self.rgb.paste(patch, (i0, j0), patch)
@@ -333,11 +364,8 @@ class _Canvas:
         if self.parts is not None:
             alpha = patch.getchannel("A")
             if part:
-                whole = Image.new("L", self.size)
-                whole.paste(alpha, (i0, j0))
-                self.parts.append((name, whole))
+                self.parts[-1][1].paste(alpha, (i0, j0))
             self.note(name, alpha, (i0, j0))
-        return patch, (i0, j0)
 
     def note(self, name: str, mask: Image.Image, at: tuple[int, int]) -> None:
         """Remember that the object `name` may have changed the pixels under `mask` (L)."""
@@ -348,13 +376,13 @@ class _Canvas:
     def shadow(self, x: float, y: float, w: float, h: float, strength: float, sharp: float, name: str) -> None:
         """A soft shadow centred at pixel (x, y)."""
         iw, ih = max(3, int(w + 0.5)), max(2, int(h + 0.5))
-        mask = _shade(round(strength, 3), sharp).resize((iw, ih), Image.Resampling.BILINEAR)
+        mask = _sized_shade(iw, ih, round(strength, 3), sharp)
         at = int(x - iw / 2 + 0.5), int(y - ih / 2 + 0.5)
         self.rgb.paste((12, 14, 24), at, mask)
         self.note(name, mask, at)
 
     def cast(self, casts: list[tuple[str, tuple[Image.Image, Point] | None, float, float, float]]) -> None:
-        """Cast shadows: (name, shadow, x and y of the foot in pixels, times as large). Where two meet, the darker holds.
+        """Cast shadows: (name, shadow, x and y of its foot in pixels, times as large); the darker of two holds.
 
         The shadow of a mirrored sprite is that of the sprite itself, which is nearly the same.
         """
@@ -409,18 +437,19 @@ def _street(canvas: _Canvas, scene: Scene, seed: int, numbers: list[int], recipe
     back, lines, (ax, ay) = _lit_backdrop(k, frame, scene.buildings, snow, scene.sky, numbers[1], recipe)
     x, y = frame.pixel(0, frame.row(BUILD_LINE))
     canvas.lay(back, lines, (round(x - ax), round(y - ay)))
-    ground, lines, mirror = _ground(k, frame, scene.surface, scene.weather, scene.sky, numbers[2], recipe)
-    canvas.lay(ground, lines, (-2, -2))
+    canvas.lay(*_lit_ground(k, frame, scene.surface, scene.weather, scene.sky, numbers[2], recipe), (-2, -2))
     if scene.trees:
         _trees(canvas, scene, seed, lit, recipe)
     posts, lines, glow = _lamps(k, frame, numbers[3], scene.sky, recipe)
     canvas.lay(posts, lines, (-2, -2))
-    if glow is not None:
-        canvas.rgb.paste(ImageChops.add(canvas.rgb, glow))
+    for shine in (glow, _haze_of_light(k, frame, scene.sky, recipe)):
+        if shine is not None:
+            canvas.rgb.paste(ImageChops.add(canvas.rgb, shine))
     if scene.being:
         _being(canvas, scene, seed, lit, recipe)
     if scene.weather != "wet":
         return None
+    mirror = _mirror(k, frame, numbers[2])
     _reflect(canvas, mirror)
     return mirror
 
@@ -528,7 +557,7 @@ def _vehicle(
         at = int(left + 0.5), int(lamp_y - h * 0.5)
         area = (*at, at[0] + w, at[1] + h)
         canvas.rgb.paste(ImageChops.add(canvas.rgb.crop(area), beam), at)
-        canvas.note(name, beam.convert("L"), at)
+        canvas.note(name, beam.getchannel("R"), at)
 
 
 def _mirrored(
@@ -622,11 +651,18 @@ def render(
     _check(scene, size, seed, view, recipe)
     if style not in STYLES:
         raise SceneError(f"style: {style!r} is not one of {', '.join(STYLES)}")
-    canvas = _compose(scene, _frame(size, view), seed, recipe, view.backdrop, style != "photo", False)
-    picture = _turned(canvas.rgb, size, view)
     if style == "photo":
-        return _develop(picture, size, seed, scene.sky)
-    return OTHER_STYLES[style](picture, _turned(canvas.ink, size, view), seed)
+        canvas = _compose(scene, _frame(size, view), seed, recipe, view.backdrop, False, False)
+        return _develop(_turned(canvas.rgb, size, view), size, seed, scene.sky)
+    work = size * math.ceil(FINE / size)
+    canvas = _compose(scene, _frame(work, view), seed, recipe, view.backdrop, True, False)
+    drawn = OTHER_STYLES[style](_turned(canvas.rgb, work, view), _turned(canvas.ink, work, view), seed)
+    if drawn.shape[0] == size:
+        return drawn
+    picture = Image.fromarray(drawn)
+    if picture.width < size:
+        return np.asarray(picture.resize((size, size), Image.Resampling.NEAREST))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
 
 
 def layers(scene: Scene, size: int = 96, seed: int = 0, view: View = USUAL, recipe: Recipe = STREET) -> list[Layer]:
@@ -642,9 +678,10 @@ def layers(scene: Scene, size: int = 96, seed: int = 0, view: View = USUAL, reci
     for name, whole in reversed(canvas.parts):
         whole = _turned(whole, size, view)
         solid = np.asarray(whole) > 127
-        trace = _turned(canvas.traces[name], size, view)
+        trace = canvas.traces[name]
         if view.rotation % 360:
-            trace = trace.filter(ImageFilter.MaxFilter(3))  # turning spreads a pixel to its neighbours
+            # Turning mixes each pixel with its neighbours, two away at most.
+            trace = _turned(trace.filter(ImageFilter.MaxFilter(5)), size, view, Image.Resampling.NEAREST)
         mask = solid & ~hidden
         hidden |= solid
         box = Image.fromarray(solid).getbbox() or (0, 0, 0, 0)

@@ -15,7 +15,7 @@ from helpers.street.pen import RGB, Mat, Pen, Sprite, grey, mix, oval, path
 def noise(
     rng: np.random.Generator, width: int, height: int, cells: tuple[float, float], octaves: int = 5
 ) -> np.ndarray:
-    """Smooth noise (height, width) from 0 to 1: `cells` (across, down) in the first octave, twice as many in each next."""
+    """Smooth noise (height, width) from 0 to 1: `cells` (across, down) in the first octave, then twice as many."""
     total = np.zeros((height, width), np.float32)
     for k in range(octaves):
         grid = rng.random((max(2, round(cells[1] * 2**k)) + 3, max(2, round(cells[0] * 2**k)) + 3), dtype=np.float32)
@@ -108,7 +108,7 @@ def draw_sky(sky: str, frame: Frame, variant: int, light: Light, recipe: Recipe)
         ]
     else:
         soft = noise(rng, w, h, (2.2 * span_x, 5 * span_y), 5)
-        tone = (soft - 0.5) * 58 + 16 * (np.roll(soft, 4, 0) - soft) / 0.1
+        tone = (soft - 0.5) * 58 + 16 * (soft[np.maximum(np.arange(h) - 4, 0)] - soft) / 0.1
         picture += tone[..., None] * np.clip((frame.horizon + 0.1 - v) / 0.25, 0, 1)[..., None]
         ink_shapes += [_cloud(-0.05 + 0.29 * k, 0.07 + 0.09 * (k % 2), 0.13, rng) for k in range(5)]
     image = Image.fromarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
@@ -378,7 +378,8 @@ def _towers(pen: Pen, frame: Frame, variant: int, recipe: Recipe) -> None:
                         )
                 y = top * (j + 0.28) / rows
                 pen.shape([(edge + side * deep * 0.2, y), (edge + side * deep * 0.2, y + top * 0.45 / rows),
-                           (edge + side * deep * 0.8, y + top * 0.45 / rows - 0.012 * (y / top)), (edge + side * deep * 0.8, y - 0.012 * y / top)],
+                           (edge + side * deep * 0.8, y + top * 0.45 / rows - 0.012 * (y / top)),
+                           (edge + side * deep * 0.8, y - 0.012 * y / top)],
                           _lit_window(rng, 0.35), ink=False)  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Other ways to draw the same street: renditions (cartoon, painting, embroidery, mosaic, pixel art) and a sketch.
 
 Each style takes the clean colours and the contour lines of a picture. Marks of the hand (strokes, tiles, stitches) have
-a fixed size in the picture, so a small and a large picture look alike; small ones are worked finer and then reduced.
+a fixed size in the picture, so a small and a large picture look alike. They are sizeed at no less than `FINE` pixels;
+the result may be a multiple of the size that is wanted, or smaller, with pixels to be enlarged.
 In a sketch colour is lost as in ImageNet-Sketch: pencil lines follow the objects' own edges, hatching follows how dark
 a surface is, so black and white still differ and night is hatched, but red and blue do not.
 """
@@ -15,11 +16,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from helpers.street.scenery import noise
 
-_FINE = 288  # smallest size, in pixels, at which marks are worked
-
-
-def _work_size(size: int) -> int:
-    return size * -(-_FINE // size)
+FINE = 160  # smallest size, in pixels, at which marks are sizeed
 
 
 def _luma(rgb: np.ndarray) -> np.ndarray:
@@ -71,8 +68,8 @@ def _strokes(seed: int) -> tuple[np.ndarray, ...]:
 
 def painting(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
     """Oil on canvas: coarse strokes below, finer ones where the picture has edges."""
-    size = _work_size(picture.width)
-    clean = ImageEnhance.Color(picture).enhance(1.18).resize((size, size), Image.Resampling.BICUBIC)
+    size = picture.width
+    clean = ImageEnhance.Color(picture).enhance(1.18)
     canvas = clean.filter(ImageFilter.GaussianBlur(size * 0.012))
     draw = ImageDraw.Draw(canvas)
     edges = _array(clean.convert("L").filter(ImageFilter.FIND_EDGES).filter(ImageFilter.GaussianBlur(size * 0.006)))
@@ -105,11 +102,7 @@ def painting(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
     ridge = np.clip(relief - np.roll(np.roll(relief, 1, 0), 1, 1), -30, 30)
     weave = noise(np.random.default_rng(0xCA), size, size, (90, 90), 2) - 0.5
     rgb += (0.22 * ridge + 11 * weave)[..., None]
-    return _reduced(_bytes(rgb), picture.width)
-
-
-def _reduced(rgb: np.ndarray, size: int) -> np.ndarray:
-    return rgb if rgb.shape[0] == size else np.asarray(Image.fromarray(rgb).reduce(rgb.shape[0] // size))
+    return _bytes(rgb)
 
 
 @lru_cache(6)
@@ -134,8 +127,8 @@ def _stitches(size: int) -> tuple[np.ndarray, ...]:
 
 def embroidery(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
     """Threads of few colours in slanting stitches, outlines in dark thread."""
-    size = _work_size(picture.width)
-    few = ImageEnhance.Color(picture).enhance(1.25).resize((size, size), Image.Resampling.BICUBIC)
+    size = picture.width
+    few = ImageEnhance.Color(picture).enhance(1.25)
     rgb = _array(few)
     rgb = np.round(rgb / 20) * 20
     # Light areas are stitched one way and dark ones the other.
@@ -143,15 +136,15 @@ def embroidery(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
     source_a, shade_a, source_b, shade_b = _stitches(size)
     source, shade = np.where(way, source_a, source_b), np.where(way, shade_a, shade_b)
     rgb = rgb.reshape(-1, 3)[source] * shade[..., None] + 6
-    line = ink.resize((size, size), Image.Resampling.BICUBIC)
+    line = ink
     rgb = _ink(rgb, line, (40, 32, 44), 0.62)
-    return _reduced(_bytes(rgb), picture.width)
+    return _bytes(rgb)
 
 
 @lru_cache(6)
 def _tiles(size: int, variant: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which tile each pixel lies in, how many pixels each has, and how much of it is tile and not grout."""
-    n = 80
+    n = 64
     rng = np.random.default_rng([0x71, variant])
     sites = rng.random((n, n, 2), dtype=np.float32) * 0.62 + 0.19
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) * (n / size)
@@ -174,9 +167,9 @@ def _tiles(size: int, variant: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def mosaic(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
     """Small stones of one colour each, set in dark grout."""
-    size = _work_size(picture.width)
-    rgb = _array(ImageEnhance.Color(picture).enhance(1.3).resize((size, size), Image.Resampling.BICUBIC))
-    rgb = _ink(rgb, ink.resize((size, size), Image.Resampling.BICUBIC), (20, 20, 28), 0.5)
+    size = picture.width
+    rgb = _array(ImageEnhance.Color(picture).enhance(1.3))
+    rgb = _ink(rgb, ink, (20, 20, 28), 0.5)
     label, count, tile = _tiles(size, seed % 4)
     flat = label.ravel()
     means = np.stack([np.bincount(flat, rgb[..., c].ravel(), len(count)) / count for c in range(3)], -1)
@@ -186,46 +179,35 @@ def mosaic(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
     bevel = np.clip(tile - np.roll(np.roll(tile, 2, 0), 2, 1), -1, 1)
     stones = stones * (1 + 0.20 * bevel[..., None])
     grout = np.array((70, 66, 62), np.float32)
-    return _reduced(_bytes(grout + (stones - grout) * tile[..., None]), picture.width)
+    return _bytes(grout + (stones - grout) * tile[..., None])
 
 
 def pixel_art(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
-    """64 by 64 large pixels of at most 48 colours."""
+    """64 by 64 large pixels of few colours."""
     rgb = _array(ImageEnhance.Color(picture).enhance(1.3).resize((64, 64), Image.Resampling.BOX))
     outline = ink.resize((64, 64), Image.Resampling.BOX)
-    small = Image.fromarray(_bytes(_ink(rgb, outline, (16, 16, 24), 0.40)))
-    few = small.quantize(48, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
-    return np.asarray(few.resize(picture.size, Image.Resampling.NEAREST))
+    return _bytes(np.round(_ink(rgb, outline, (16, 16, 24), 0.40) / 28) * 28)
 
 
 def sketch(picture: Image.Image, ink: Image.Image, seed: int) -> np.ndarray:
     """Pencil on paper: contour lines, and hatching that tells how dark a surface is."""
     size = picture.width
-    work = _work_size(size)
-    dark = (
-        1
-        - _luma(
-            _array(
-                picture.resize((work, work), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(work * 0.003))
-            )
-        )
-        / 255
-    )
-    y, x = np.mgrid[0:work, 0:work].astype(np.float32) / work
+    dark = 1 - _luma(_array(picture.filter(ImageFilter.GaussianBlur(size * 0.003)))) / 255
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     wave = 0.012 * np.sin(11 * x + 7 * y)
     shade = np.zeros_like(dark)
-    for angle, start, rate in ((0.9, 0.52, 74), (-0.7, 0.74, 70), (0.1, 0.90, 78)):
+    for angle, start, rate in ((0.9, 0.58, 74), (-0.7, 0.78, 70), (0.1, 0.92, 78)):
         t = (x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) + wave) * rate
         line = np.clip(1.5 - 3.2 * np.abs(t % 1 - 0.5) * 2, 0, 1)
         shade = np.maximum(shade, line * np.clip((dark - start) / 0.22, 0, 1) * 0.62)
-    cover = _array(ink.resize((work, work), Image.Resampling.BICUBIC)) / 255
+    cover = _array(ink) / 255
     rng = np.random.default_rng([0x9A, seed % 8])
-    grain = noise(rng, work, work, (120, 120), 2)
+    grain = noise(rng, size, size, (120, 120), 2)
     pencil = np.maximum(cover * 0.96, shade * (0.72 + 0.5 * grain))
     paper = 247 - 9 * grain
     grey = paper - (paper - 34) * np.clip(pencil, 0, 1)
     warm = np.array((1.0, 0.992, 0.965), np.float32)
-    return _reduced(_bytes(grey[..., None] * warm), size)
+    return _bytes(grey[..., None] * warm)
 
 
 STYLES = {

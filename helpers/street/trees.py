@@ -50,7 +50,13 @@ def _trunk(pen: Pen, kind: str, sun: float, spine: list[Point], thick: float, th
         half = 0.5 * (thick + (thin - thick) * t) * (1 + 0.8 * max(0, 0.12 - t) / 0.12)
         left.append((x - half, y))
         right.append((x + half, y))
-    pen.shape([*left, *right[::-1]], _bark(kind, sun), across=True)
+    outline = [*left, *right[::-1]]
+    pen.shape(outline, _bark(kind, sun), across=True)
+    if kind == "oak":  # furrows
+        for share, start in ((0.22, 0.05), (0.45, 0.35), (0.62, 0.0), (0.80, 0.25)):
+            furrow = [(a[0] + (b[0] - a[0]) * share, a[1]) for a, b in zip(left, right, strict=True)]
+            a = int(start * len(furrow))
+            pen.stroke(furrow[a : a + len(furrow) // 2], 0.05 * thick, Mat((48, 34, 26)), opacity=0.5, ink=False)
 
 
 def _clumps(
@@ -80,7 +86,7 @@ def _clumps(
                 rgb = mix(SNOW, (170, 186, 210), 0.5 * (1 - shade))
             spots.append((px, py, size * (0.7 + 0.6 * noise[i])))
             fills.append(Mat(rgb))
-    pen.dots(np.array(spots), fills)
+    pen.dots(np.array(spots), fills, leaves=True)
 
 
 def _scallop(x: float, y: float, rx: float, ry: float, rng: np.random.Generator) -> list[Point]:
@@ -213,8 +219,10 @@ def _palm(pen: Pen, snow: bool, rng: np.random.Generator, wide: float, recipe: R
         top = mix(mid, light, min(max(shade, 0), 1))
         frond = [*upper, tip, *lower[::-1]]
         pen.shape(frond, [(0, Mat(SNOW if snow else top)), (0.4, Mat(mix(mid, dark, 0.15))), (1, Mat(dark))], ink=False)
-        pen.contour([*upper[::6], tip, *lower[::-6]])
         pen.stroke(rib, 0.008, Mat(mix(light, (220, 220, 140), 0.3)))
+        for line in (upper, lower):  # in a drawing, few of the leaflets
+            for j in range(2, len(line) - 1, 6):
+                pen.stroke([line[j], line[j + 1]], 0.003, Mat(mid))
     for dx, dy in ((-0.02, -0.03), (0.022, -0.032), (0.0, -0.045)):
         pen.oval(head[0] + dx, head[1] + dy, 0.022, [(0, Mat((150, 100, 54))), (1, Mat((76, 46, 24)))])
 
@@ -253,24 +261,28 @@ def _bare(pen: Pen, kind: str, snow: bool, rng: np.random.Generator, wide: float
     if oak:
         grow(0, 0, math.pi / 2 + 0.06 * (rng.random() - 0.5), 0.255, 0.080, 0)
         return
-    for k in range(13):
-        y, side = 0.30 + 0.046 * k, 1 if k % 2 else -1
-        reach = (0.205 - 0.011 * k) * (0.85 + 0.3 * rng.random()) * wide
+    for k in range(19):
+        y, side = 0.25 + 0.036 * k, 1 if k % 2 else -1
+        reach = (0.165 - 0.0065 * k) * (0.75 + 0.5 * rng.random()) * wide
+        rise = 0.13 + 0.06 * rng.random() - 0.004 * k
         limb = curve(
-            (0, y), (side * reach * 0.45, y + 0.085), (side * reach * 0.9, y + 0.125), (side * reach * 1.15, y + 0.085)
+            (0, y),
+            (side * reach * 0.35, y + 0.45 * rise),
+            (side * reach * 0.75, y + 0.9 * rise),
+            (side * reach, y + rise),
         )
-        pen.stroke(limb, 0.0095, Mat(mix((190, 184, 176), twig, 0.5)))
+        pen.stroke(limb, 0.0075, Mat(mix((196, 190, 182), twig, 0.5)))
         if snow:
             pen.stroke([(px, py + 0.005) for px, py in limb], 0.005, Mat(SNOW), ink=False)
-        for j in range(4, len(limb), 3):
+        for j in range(6, len(limb), 2):
             px, py = limb[j]
-            drop = 0.05 + 0.07 * rng.random()
-            swing = side * 0.016 * (1 + rng.random())
+            length, out = 0.030 + 0.035 * rng.random(), side if j % 4 else -side * 0.4
+            tip = (px + out * length * 0.9, py + length * 0.35)
             pen.stroke(
-                curve((px, py), (px + swing, py - drop * 0.35), (px + swing * 1.5, py - drop), steps=4),
-                0.0045,
+                curve((px, py), (px + out * length * 0.5, py + length * 0.45), tip, steps=3),
+                0.0036,
                 Mat(twig),
-                ink=j % 2 == 0,
+                ink=j % 4 == 0,
             )
     _birch_trunk(pen, rng, sun)
     for k in range(7):
@@ -287,7 +299,7 @@ def _limb(pen: Pen, kind: str, sun: float, a: Point, b: Point, c: Point, thick: 
     pen.stroke(lit, thick * 0.28, Mat(mix(BARK[kind], (255, 244, 220), 0.30)), ink=False, opacity=0.8)
 
 
-BEING_HEIGHTS = {"dog": 0.105, "cat": 0.105, "person": 0.185}  # of the picture, at the pavement
+BEING_HEIGHTS = {"dog": 0.090, "cat": 0.088, "person": 0.180}  # of the picture, at the pavement
 
 
 def draw_being(kind: str, variant: int, height: float, line: float) -> Sprite:
@@ -309,14 +321,16 @@ def _dog(pen: Pen, rng: np.random.Generator) -> None:
         pen.shape(path((x - 0.06, 0), (x - 0.06, 0.42), (x + 0.09, 0.42), (x + 0.04, 0)), far)
     tail = curve((-0.56, 0.62), (-0.72, 0.80), (-0.70, 0.98))
     pen.stroke(tail, 0.10, Mat(rgb))
-    body = path((-0.62, 0.34, 0.15), (-0.64, 0.68, 0.2), (-0.2, 0.66, 0.3), (0.30, 0.74, 0.2), (0.50, 0.66, 0.15), (0.48, 0.36, 0.2),
+    body = path((-0.62, 0.34, 0.15), (-0.64, 0.68, 0.2), (-0.2, 0.66, 0.3), (0.30, 0.74, 0.2), (0.50, 0.66, 0.15),
+        (0.48, 0.36, 0.2),
                 (0.1, 0.32, 0.2), (-0.3, 0.40, 0.2))  # fmt: skip
     pen.shape(body, _fur(rgb))
     for x in (-0.50, 0.36):
         pen.shape(
             path((x - 0.09, 0.0, 0.02), (x - 0.11, 0.50, 0.1), (x + 0.13, 0.50, 0.1), (x + 0.08, 0.0, 0.02)), _fur(rgb)
         )
-    pen.shape(path((0.24, 0.60, 0.1), (0.36, 0.94, 0.12), (0.60, 1.0, 0.14), (0.80, 0.84, 0.08), (0.80, 0.72, 0.06), (0.58, 0.68, 0.1),
+    pen.shape(path((0.24, 0.60, 0.1), (0.36, 0.94, 0.12), (0.60, 1.0, 0.14), (0.80, 0.84, 0.08), (0.80, 0.72, 0.06),
+        (0.58, 0.68, 0.1),
                    (0.48, 0.50, 0.1)), _fur(rgb))  # fmt: skip
     pen.shape(
         path((0.36, 0.96, 0.06), (0.28, 0.62, 0.08), (0.42, 0.62, 0.08), (0.50, 0.92, 0.06)),
@@ -375,9 +389,11 @@ def _person(pen: Pen, rng: np.random.Generator) -> None:
     )
     pen.shape(path((-0.24, 0.0, 0.02), (-0.22, 0.055, 0.02), (-0.10, 0.03)), grey(30))
     pen.shape(path((0.09, 0.0, 0.01), (0.09, 0.055, 0.02), (0.25, 0.025, 0.02), (0.25, 0.0, 0.01)), grey(30))
-    pen.shape(path((-0.11, 0.76, 0.04), (-0.19, 0.56, 0.05), (-0.15, 0.44), (-0.10, 0.45), (-0.10, 0.57, 0.05), (-0.02, 0.74)),
+    pen.shape(path((-0.11, 0.76, 0.04), (-0.19, 0.56, 0.05), (-0.15, 0.44), (-0.10, 0.45), (-0.10, 0.57, 0.05),
+        (-0.02, 0.74)),
               Mat(mix(coat, (8, 8, 16), 0.4)))  # fmt: skip
-    pen.shape(path((-0.13, 0.38, 0.03), (-0.13, 0.72, 0.08), (-0.04, 0.83, 0.05), (0.06, 0.82, 0.05), (0.13, 0.70, 0.08), (0.15, 0.37, 0.03)),
+    pen.shape(path((-0.13, 0.38, 0.03), (-0.13, 0.72, 0.08), (-0.04, 0.83, 0.05), (0.06, 0.82, 0.05),
+        (0.13, 0.70, 0.08), (0.15, 0.37, 0.03)),
               _fur(coat))  # fmt: skip
     pen.shape(
         path((0.0, 0.76, 0.04), (0.06, 0.60, 0.05), (0.17, 0.50), (0.20, 0.55), (0.13, 0.63, 0.05), (0.09, 0.75)),

@@ -661,8 +661,8 @@ def render(
         return drawn
     picture = Image.fromarray(drawn)
     if picture.width < size:
-        return np.asarray(picture.resize((size, size), Image.Resampling.NEAREST))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
+        return np.array(picture.resize((size, size), Image.Resampling.NEAREST))
+    return np.array(picture.resize((size, size), Image.Resampling.BOX))
 
 
 def layers(scene: Scene, size: int = 96, seed: int = 0, view: View = USUAL, recipe: Recipe = STREET) -> list[Layer]:

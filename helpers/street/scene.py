@@ -211,3 +211,9 @@ def _build(field: str, kind: type, data: Any) -> Any:
         return kind(**data)
     except TypeError as error:
         raise SceneError(f"{field}: {error.args[0].split('__init__() ')[-1]}") from None
+
+
+RED_TRUCK = Scene(
+    (Vehicle("truck", "red", "vintage"),), Trees("oak", (0.06, 0.27, 0.5, 0.74, 0.95)), buildings="houses"
+)
+"""The lecture's picture: a red truck is parked on a street lined with trees."""

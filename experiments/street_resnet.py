@@ -29,6 +29,8 @@ from helpers.weights import load_state
 ROOT = Path(__file__).resolve().parent.parent
 HEADS = {label: len(names) for label, names in CLASSES.items()}
 WIDTHS = {"street-resnet": (24, 48, 96, 160), "street-resnet-reference": (16, 32, 64, 96)}
+SIZES = {"street-resnet": (24_000, 8), "street-resnet-reference": (12_000, 4)}  # scenes, epochs
+FRESH = 10_000  # scenes among which the adversarial ones are sought
 
 
 def batches(n: int, size: int, generator: torch.Generator) -> list[torch.Tensor]:
@@ -149,18 +151,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reference", action="store_true", help="train the reference and choose adversarial scenes")
     parser.add_argument("--quick", action="store_true", help="a trial of the whole path in about a minute")
-    parser.add_argument("--scenes", type=int, default=24_000)
-    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     scratch = ROOT / "build" / ("street-resnet-quick" if args.quick else "street-resnet")
     scratch.mkdir(parents=True, exist_ok=True)
-    scenes, epochs, n = (1_024, 2, 200) if args.quick else (args.scenes, args.epochs, 2_000)
     name = "street-resnet-reference" if args.reference else "street-resnet"
+    scenes, epochs = (1_024, 2) if args.quick else SIZES[name]
     model, facts = train(name, scenes, epochs, args.seed, scratch)
     if args.reference:
         target = scratch / "adversarial.json" if args.quick else ROOT / "data" / "street" / "adversarial.json"
-        choose_adversarial(model, 500 if args.quick else 20_000, target)
+        choose_adversarial(model, 500 if args.quick else FRESH, target)
         return
     folder = scratch if args.quick else ROOT / "data" / "weights"
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
@@ -172,7 +172,7 @@ def main() -> None:
     write_json(
         folder / f"{name}.json",
         {"model": name, "labels": HEADS, **facts, "environment": environment, "test_seed": 1}
-        | {"figures": measure(again, n, seed=1)},
+        | {"figures": measure(again, 200 if args.quick else 2_000, seed=1)},
     )
     print((folder / f"{name}.json").read_text(encoding="utf-8"), flush=True)
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def find_notebooks(numbers: list[str], root: Path = ROOT) -> list[Path]:
-    """The course's notebooks with these numbers ("2" is "02"; the appendix is "A"), in order; without numbers, all of them.
+    """The course's notebooks with these numbers ("2" is "02"; the appendix is "A"), in order; without any, all of them.
 
     Raises ValueError naming a number that no notebook has.
     """

@@ -235,7 +235,7 @@ def _snow(plane: _Plane, rng: np.random.Generator) -> None:
         )
         px, py = plane.frame.ground(x, depth)
         spots.append((px, -py, 0.0035 / depth * (0.6 + float(rng.random()))))
-        fills.append(Mat(SLUSH))
+        fills.append(SLUSH)
     plane.pen.dots(np.array(spots), fills)
 
 

@@ -23,8 +23,9 @@ RGB = tuple[float, float, float]
 _FULL = 200  # the stored value of paint 1.0; headroom above it is for highlights
 _FINE = 4  # sub-pixels along each side of a pixel when coverage is computed
 
-_LEAF = ((-1.35, 0.0), (-0.5, -0.75), (0.5, -0.66), (1.35, 0.0), (0.5, 0.66), (-0.5, 0.75))
-_TURNS = [(np.cos(a).item(), np.sin(a).item()) for a in np.arange(7) * 2.4]
+# A leaf's outline, pointing seven ways.
+_LEAF = np.array(((-1.35, 0.0), (-0.5, -0.75), (0.5, -0.66), (1.35, 0.0), (0.5, 0.66), (-0.5, 0.75)))
+_LEAVES = np.stack([_LEAF @ np.array(((np.cos(a), np.sin(a)), (-np.sin(a), np.cos(a)))) for a in np.arange(7) * 2.4])
 
 
 class Mat(NamedTuple):
@@ -227,27 +228,28 @@ class Pen:
         elif ink:
             self._ink.paste(255, box, self._line_mask(dots, max(thick * 0.8, self._line * 0.8), box))
 
-    def dots(self, spots: np.ndarray, fills: Sequence[Mat], leaves: bool = False) -> None:
-        """Many spots at once, round or like leaves: `spots` (n, 3) of x, y, radius; materials have no paint or glow."""
-        w, h = self.size
-        fixed = self._fixed.resize((w * 3, h * 3), Image.Resampling.NEAREST)
-        alpha = self._alpha.resize((w * 3, h * 3), Image.Resampling.NEAREST)
-        on, over = ImageDraw.Draw(fixed), ImageDraw.Draw(alpha)
-        k = self._scale * 3
-        for n, ((x, y, r), fill) in enumerate(zip(spots.tolist(), fills, strict=True)):
-            cx, cy, r = (x - self._left) * k, (self._top - y) * k, r * k
-            colour = tuple(int(v) for v in fill.fixed)
-            if leaves:
-                outline = [
-                    (cx + r * (u * c - v * s), cy + r * (u * s + v * c)) for u, v in _LEAF for c, s in (_TURNS[n % 7],)
-                ]
-                on.polygon(outline, fill=colour)
-                over.polygon(outline, fill=255)
-            else:
-                box = (cx - r, cy - r, cx + r, cy + r)
-                on.ellipse(box, fill=colour)
-                over.ellipse(box, fill=255)
-        self._fixed, self._alpha = fixed.reduce(3), alpha.reduce(3)
+    def dots(self, spots: np.ndarray, colours: Sequence[RGB] | np.ndarray, leaves: bool = False) -> None:
+        """Many opaque spots at once, round or like leaves: `spots` (n, 3) of x, y, radius, and a colour for each."""
+        centre = np.stack([spots[:, 0] - self._left, self._top - spots[:, 1]], -1) * self._scale
+        box = self._box(centre.tolist(), int(1.4 * spots[:, 2].max() * self._scale) + 2)
+        if box is None:
+            return
+        corner, radius = np.array(box[:2]), spots[:, 2:3] * self._scale
+        fixed, alpha = self._fixed.crop(box), self._alpha.crop(box)
+        small = Image.merge("RGBA", (*fixed.split(), alpha))
+        fine = small.resize((small.width * 3, small.height * 3), Image.Resampling.NEAREST)
+        draw, centre, radius = ImageDraw.Draw(fine), (centre - corner) * 3, radius * 3
+        fills = [(*rgb, 255) for rgb in np.asarray(colours).astype(int).tolist()]
+        if leaves:
+            outlines = centre[:, None] + radius[:, None] * _LEAVES[np.arange(len(spots)) % len(_LEAVES)]
+            for outline, fill in zip(outlines.reshape(len(spots), -1).tolist(), fills, strict=True):
+                draw.polygon(outline, fill=fill)
+        else:
+            for extent, fill in zip(np.hstack([centre - radius, centre + radius]).tolist(), fills, strict=True):
+                draw.ellipse(extent, fill=fill)
+        bands = fine.reduce(3).split()
+        self._fixed.paste(Image.merge("RGB", bands[:3]), box)
+        self._alpha.paste(bands[3], box)
 
     def _dots(self, points: Sequence[Point]) -> list[Point]:
         left, top, k = self._left, self._top, self._scale
@@ -282,7 +284,8 @@ class Pen:
         cover = Image.new("L", ((box[2] - box[0]) * _FINE, (box[3] - box[1]) * _FINE))
         moved = [((x - box[0]) * _FINE - 0.5, (y - box[1]) * _FINE - 0.5) for x, y in dots]
         wide = max(int(thick * _FINE + 0.5), 2)
-        ImageDraw.Draw(cover).line(moved, fill=level, width=wide, joint="curve")
+        # Thin lines need no rounded joints, which Pillow draws slowly.
+        ImageDraw.Draw(cover).line(moved, fill=level, width=wide, joint="curve" if wide > 7 else None)
         return cover.reduce(_FINE)
 
     def _trace(self, dots: list[Point], thick: float, clip: Image.Image | None) -> None:

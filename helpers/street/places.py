@@ -56,7 +56,7 @@ class _Room:
             x, y = self.frame.ground(0.5 + (float(rng.random()) - 0.5) * 4, depth)
             if y > low:
                 spots.append((x, -y, size / depth * (0.5 + float(rng.random()))))
-                fills.append(Mat(mix(*colours, float(rng.random()))))
+                fills.append(mix(*colours, float(rng.random())))
         if spots:
             self.pen.dots(np.array(spots), fills)
 
@@ -216,7 +216,7 @@ def _moon(room: _Room, rng: np.random.Generator) -> None:
                 0.0012 + 0.0016 * float(rng.random()),
             )
         )
-        fills.append(grey(140 + 115 * float(rng.random())))
+        fills.append((140 + 115 * float(rng.random()),) * 3)
     room.pen.dots(np.array(spots), fills)
     cx, cy = 0.78, -0.17
     room.pen.oval(cx, cy, 0.075, _ramp((150, 196, 240), (50, 110, 196), (20, 50, 110)))

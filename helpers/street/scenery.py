@@ -202,7 +202,7 @@ def _hills(pen: Pen, frame: Frame, variant: int, recipe: Recipe, snow: bool, low
         y = 0.012 + 0.030 * float(rng.random()) * (0.7 + 0.5 * math.sin(9 * x + a))
         rgb = mix((58, 88, 50), (112, 138, 74), float(rng.random()) * 0.5 + y * 8)
         spots.append((x, y, 0.007 + 0.005 * float(rng.random())))
-        fills.append(Mat(mix(rgb, (236, 240, 246), 0.65) if snow and y > 0.02 else leaf(recipe, rgb)))
+        fills.append(mix(rgb, (236, 240, 246), 0.65) if snow and y > 0.02 else leaf(recipe, rgb))
     order = np.argsort([-s[1] for s in spots])
     if not low:
         pen.dots(np.array(spots)[order], [fills[i] for i in order])
@@ -328,7 +328,7 @@ def _hedge(pen: Pen, x0: float, x1: float, rng: np.random.Generator, recipe: Rec
         x, y = x0 + (x1 - x0) * float(rng.random()), 0.026 * float(rng.random())
         rgb = leaf(recipe, mix((34, 62, 30), (98, 132, 58), y / 0.026 * 0.7 + 0.3 * float(rng.random())))
         spots.append((x, y, 0.0065))
-        fills.append(Mat(mix(rgb, (240, 244, 250), 0.8) if snow and y > 0.017 else rgb))
+        fills.append(mix(rgb, (240, 244, 250), 0.8) if snow and y > 0.017 else rgb)
     order = np.argsort([-s[1] for s in spots])
     pen.dots(np.array(spots)[order], [fills[i] for i in order])
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from helpers.street.palette import Recipe, leaf
-from helpers.street.pen import Mat, Pen, Point, Sprite, curve, grey, mix, oval, path
+from helpers.street.pen import RGB, Mat, Pen, Point, Sprite, curve, grey, mix, oval, path
 
 BARK = {"oak": (92, 68, 48), "birch": (226, 224, 216), "pine": (98, 66, 46), "palm": (150, 116, 80)}
 LEAVES = {  # in shadow, in half light, in sun
@@ -69,24 +69,29 @@ def _clumps(
     reach = max(float(np.abs(blobs[:, :2] - (cx, cy)).max()) + float(blobs[:, 2].max()), 1e-6)
     for x, y, r in blobs.tolist():
         pen.contour(_scallop(x, y, r, r * squash, rng))
-    spots, fills = [], []
+    spots, colours = [], []
     for x, y, r in blobs.tolist():
         angle, far = rng.random(per) * 2 * math.pi, np.sqrt(rng.random(per))
         order = np.argsort(-far + 0.5 * rng.random(per))
+        angle, far, noise = angle[order], far[order], rng.random(per)
         dx, dy = np.cos(angle) * far, np.sin(angle) * far
-        noise = rng.random(per)
-        for i in order.tolist():
-            px, py = x + r * dx[i], y + r * squash * dy[i]
-            # How much a leaf faces the sun: by its place on its clump, and of the clump in the crown.
-            shade = 0.50 + 0.30 * (recipe.sun * dx[i] * 0.8 + dy[i]) + 0.30 * (
-                recipe.sun * 0.8 * (px - cx) + (py - cy)) / reach + 0.34 * (noise[i] - 0.5)  # fmt: skip
-            shade = min(max(shade, 0), 1)
-            rgb = mix(dark, mid, shade * 2) if shade < 0.5 else mix(mid, light, shade * 2 - 1)
-            if snow and dy[i] > 0.42 and py > cy - 0.25 * reach and noise[i] > 0.3:
-                rgb = mix(SNOW, (170, 186, 210), 0.5 * (1 - shade))
-            spots.append((px, py, size * (0.7 + 0.6 * noise[i])))
-            fills.append(Mat(rgb))
-    pen.dots(np.array(spots), fills, leaves=True)
+        px, py = x + r * dx, y + r * squash * dy
+        # How much a leaf faces the sun: by its place on its clump, and of the clump in the crown.
+        shade = 0.50 + 0.30 * (recipe.sun * dx * 0.8 + dy) + 0.34 * (noise - 0.5)
+        shade += 0.30 * (recipe.sun * 0.8 * (px - cx) + (py - cy)) / reach
+        rgb = _tones(np.clip(shade, 0, 1), dark, mid, light)
+        if snow:
+            white = (dy > 0.42) & (py > cy - 0.25 * reach) & (noise > 0.3)
+            tones = _tones(np.clip(shade, 0, 1), (170, 186, 210), (205, 215, 230), SNOW)
+            rgb = np.where(white[:, None], tones, rgb)
+        spots.append(np.stack([px, py, size * (0.7 + 0.6 * noise)], -1))
+        colours.append(rgb)
+    pen.dots(np.concatenate(spots), np.concatenate(colours), leaves=True)
+
+
+def _tones(shade: np.ndarray, dark: RGB, mid: RGB, light: RGB) -> np.ndarray:
+    """Colours (n, 3) for shades from 0 (dark) to 1 (light)."""
+    return np.stack([np.interp(shade, (0, 0.5, 1), band) for band in zip(dark, mid, light, strict=True)], -1)
 
 
 def _scallop(x: float, y: float, rx: float, ry: float, rng: np.random.Generator) -> list[Point]:
@@ -168,17 +173,16 @@ def _pine(pen: Pen, snow: bool, rng: np.random.Generator, wide: float, recipe: R
         sunny = [(0.0, high), (side * reach * 0.35, low + 0.55 * (high - low)), (side * reach * 0.95, low + 0.01),
                  (side * reach * 0.45, low + 0.03)]  # fmt: skip
         pen.shape(sunny, Mat(light), soft=0.008, opacity=0.45, clip=skirt, ink=False)
-        spots, fills = [], []
-        for _ in range(34):
-            u, v = 2 * rng.random() - 1, rng.random()
-            x, y = u * reach * (1 - v * 0.85), low + v * (high - low) * 0.8
-            shade = min(max(0.35 + 0.35 * v + 0.35 * side * u + 0.4 * (rng.random() - 0.5), 0), 1)
-            rgb = mix(dark, mid, shade * 2) if shade < 0.5 else mix(mid, light, shade * 2 - 1)
-            if snow and v < 0.42 and rng.random() < 0.75:
-                rgb = mix(SNOW, (172, 190, 214), 0.5 * rng.random() * (1 - shade))
-            spots.append((x, y, 0.0085 + 0.005 * rng.random()))
-            fills.append(Mat(rgb))
-        pen.dots(np.array(spots), fills)
+        u, v, noise = 2 * rng.random(34) - 1, rng.random(34), rng.random(34)
+        shade = np.clip(0.35 + 0.35 * v + 0.35 * side * u + 0.4 * (noise - 0.5), 0, 1)
+        rgb = _tones(shade, dark, mid, light)
+        if snow:
+            tones = _tones(shade, (190, 204, 224), (218, 226, 238), SNOW)
+            rgb = np.where(((v < 0.42) & (noise > 0.25))[:, None], tones, rgb)
+        spots = np.stack(
+            [u * reach * (1 - v * 0.85), low + v * (high - low) * 0.8, 0.0085 + 0.005 * rng.random(34)], -1
+        )
+        pen.dots(spots, rgb)
 
 
 def _palm(pen: Pen, snow: bool, rng: np.random.Generator, wide: float, recipe: Recipe) -> None:

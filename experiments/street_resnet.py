@@ -28,8 +28,8 @@ from helpers.weights import load_state
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADS = {label: len(names) for label, names in CLASSES.items()}
-WIDTHS = {"street-resnet": (24, 48, 96, 160), "street-resnet-reference": (16, 32, 64, 96)}
-SIZES = {"street-resnet": (24_000, 8), "street-resnet-reference": (12_000, 4)}  # scenes, epochs
+WIDTHS = {"street-resnet": (16, 32, 64, 128), "street-resnet-reference": (16, 32, 64, 96)}
+SIZES = {"street-resnet": (24_000, 6), "street-resnet-reference": (12_000, 4)}  # scenes, epochs
 FRESH = 10_000  # scenes among which the adversarial ones are sought
 
 

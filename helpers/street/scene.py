@@ -180,7 +180,7 @@ class Scene:
         if not isinstance(data, dict):
             raise SceneError(f"scene: expected a JSON object, found {_short(data)}")
         if data.get("schema") != SCHEMA:
-            raise SceneError(f"schema: {_short(data.get('schema'))} is not {SCHEMA}; make the scene anew with this version")
+            raise SceneError(f"schema: {_short(data.get('schema'))} is not {SCHEMA}; make it anew with this version")
         del data["schema"]
         vehicles = _list("vehicles", data.get("vehicles"))
         data["vehicles"] = tuple(_build("vehicles", Vehicle, v) for v in vehicles)

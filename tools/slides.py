@@ -107,7 +107,7 @@ def write_index(folder: Path) -> Path:
     for path in find_notebooks([]):
         if (folder / f"{path.stem}.html").exists():
             name = html.escape(title(nbformat.read(path, as_version=4), path))
-            decks.append(f'<li value="{int(path.stem[:2])}"><a href="{path.stem}.html">{name}</a></li>')
+            decks.append(f'<li><a href="{path.stem}.html">{name}</a></li>')
     write(
         folder / "index.html",
         (
@@ -115,7 +115,7 @@ def write_index(folder: Path) -> Path:
             '<link rel="stylesheet" href="assets/reveal.js/dist/theme/fonts/source-sans-pro/source-sans-pro.css">\n'
             "<style>body { font: 24px/1.6 'Source Sans Pro', sans-serif; max-width: 40em; margin: 3em auto; "
             "color: #17202c; } a { color: #005a8f; }</style>\n"
-            f"<h1>From pixels to PaLM-E</h1>\n<ol>\n{chr(10).join(decks)}\n</ol>\n"
+            f"<h1>From pixels to PaLM-E</h1>\n<ul>\n{chr(10).join(decks)}\n</ul>\n"
             "<p>In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, "
             "F for the full screen.</p>\n</html>\n"
         ).encode(),

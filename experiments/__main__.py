@@ -1,4 +1,4 @@
-"""Run, report and re-measure: `python -m experiments list | run NAME | report NAME | train MODEL | evaluate MODEL`."""
+"""Run, report and re-measure: `python -m experiments list | run NAME | report NAME`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 
 from experiments.frame import Experiment, load_result, report, result_path, run
 
-NAMES = ("depth", "vit_vs_cnn")
+NAMES = ("depth",)
 
 
 def experiment(name: str) -> Experiment:

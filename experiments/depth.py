@@ -108,6 +108,13 @@ def run(settings: Settings, seed: int) -> Figures:
     }
 
 
+def prepare(settings: list[Settings]) -> None:
+    """Draw the pictures once, before several processes ask for them."""
+    for split, key in (("train", "scenes"), ("test", "test")):
+        for n in {own[key] for own in settings}:
+            pictures(split, n)
+
+
 def judge(figures: dict[str, list[Figures]]) -> Figures:
     """The verdict by the rule."""
 
@@ -150,5 +157,5 @@ EXPERIMENT = Experiment(
     quick={"scenes": 512, "steps": 4, "test": 200},
     grid={"rate": (0.03, 0.1, 0.3)},
     tuned_by="loss",
-    prepare=lambda settings: [pictures("train", max(s["scenes"] for s in settings)), pictures("test", TEST)] and None,
+    prepare=prepare,
 )

@@ -117,7 +117,9 @@ def _run(name: str, settings: Settings, seed: int, kept: Path) -> Figures:
     return done
 
 
-def _run_all(experiment: Experiment, tasks: Iterable[tuple[Settings, int]], workers: int, folder: Path) -> list[Figures]:
+def _run_all(
+    experiment: Experiment, tasks: Iterable[tuple[Settings, int]], workers: int, folder: Path
+) -> list[Figures]:
     """The runs of `tasks`, in their order; only those are made that are not kept in `folder` already."""
     tasks = list(tasks)
     paths = []
@@ -134,7 +136,9 @@ def _run_all(experiment: Experiment, tasks: Iterable[tuple[Settings, int]], work
             for number, future in enumerate(as_completed(waiting), start=1):
                 run = future.result()
                 told = ", ".join(f"{key} {value}" for key, value in run["settings"].items())
-                print(f"{number} of {len(missing)}: {told}, seed {run['seed']}, {run['seconds']:.0f} s", file=sys.stderr)
+                print(
+                    f"{number} of {len(missing)}: {told}, seed {run['seed']}, {run['seconds']:.0f} s", file=sys.stderr
+                )
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -150,8 +154,9 @@ def _choose(experiment: Experiment, arms: Mapping[str, Settings], workers: int, 
     runs = _run_all(experiment, tasks, workers, folder)
     for number, own in enumerate(arms.values()):
         tried = runs[number * len(values) : (number + 1) * len(values)]
+        losses = [run["figures"][experiment.tuned_by] for run in tried]
         # A run that went to infinity or to nan is no choice.
-        best = min(tried, key=lambda run: (not run["figures"][experiment.tuned_by] < float("inf"), run["figures"][experiment.tuned_by]))
+        best = tried[min(range(len(tried)), key=lambda i: (not losses[i] < float("inf"), losses[i]))]
         own[setting] = best["settings"][setting]
     unique = {json.dumps(run["settings"], sort_keys=True): run for run in runs}
     return list(unique.values())

@@ -87,9 +87,10 @@ class VisionTransformer(nn.Module):
         """
         if images.ndim != 4 or tuple(images.shape[1:]) != self.shape:
             channels, side, _ = self.shape
+            tokens = self.encoder.pos_embedding.shape[1]
             raise ValueError(
-                f"expected pictures [B, {channels}, {side}, {side}], which give the {self.encoder.pos_embedding.shape[1]} "
-                f"tokens that this model has positions for, not {list(images.shape)}: resize or crop them"
+                f"expected pictures [B, {channels}, {side}, {side}], which give the {tokens} tokens "
+                f"that this model has positions for, not {list(images.shape)}: resize or crop them"
             )
         patches = self.conv_proj(images).flatten(2).transpose(1, 2)  # [B, D, s, s] -> [B, N, D], row by row
         return torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)  # [B, 1 + N, D]

@@ -1,0 +1,222 @@
+"""The frame of the experiments: nothing run twice, nothing half-written, no verdict but by the rule that was stored."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments import __main__ as command_line
+from experiments import depth, frame
+from experiments.frame import Experiment, interval, load_result, report, run
+from helpers.files import whole
+
+
+def toy_run(settings: dict, seed: int) -> dict:
+    """The loss is lowest at rate 2."""
+    return {"loss": abs(settings["rate"] - 2) + settings["more"] + seed / 10}
+
+
+TOY = Experiment(
+    name="toy",
+    hypothesis="b is worse than a",
+    arms={"a": {"more": 0}, "b": {"more": 1}},
+    seeds=(0, 1, 2),
+    metric="loss",
+    rule="confirmed if b's mean is above a's",
+    run=toy_run,
+    judge=lambda figures: {"verdict": "confirmed" if figures["b"][0]["loss"] > figures["a"][0]["loss"] else "refuted"},
+    quick={"more": 5},
+    grid={"rate": (1, 2, 4)},
+    tuned_by="loss",
+)
+
+
+class AtOnce:
+    """A pool that runs what it is given in this process, where a test can count and break."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        pass
+
+    def __enter__(self) -> AtOnce:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def submit(self, function: object, *args: object) -> object:
+        from concurrent.futures import Future
+
+        future = Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, **options: object) -> None:
+        pass
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """The runs that the toy was asked for; a run can be made to fail by monkeypatching `module.fails`."""
+    made: list[tuple] = []
+    module = types.ModuleType("experiments.toy")
+    module.fails = set()
+
+    def counted(settings: dict, seed: int) -> dict:
+        if seed in module.fails:
+            raise RuntimeError("no more power")
+        made.append((settings["more"], settings["rate"], seed))
+        return toy_run(settings, seed)
+
+    module.EXPERIMENT = replace(TOY, run=counted)
+    monkeypatch.setitem(sys.modules, "experiments.toy", module)
+    monkeypatch.setattr(frame, "ProcessPoolExecutor", AtOnce)
+    monkeypatch.setattr(frame, "ROOT", tmp_path)
+    return made
+
+
+def test_each_arm_gets_its_best_rate_and_every_seed(calls: list) -> None:
+    result = run(TOY)
+    assert {(one["arm"], one["seed"]) for one in result["runs"]} == {(arm, seed) for arm in "ab" for seed in range(3)}
+    assert {one["settings"]["rate"] for one in result["runs"]} == {2}
+    assert len(calls) == 6 + 6, "two arms by three rates, then two arms by three seeds"
+    assert result["verdict"] == {"verdict": "confirmed"}
+    assert load_result("toy") == result
+    for sentence in (TOY.hypothesis, TOY.rule, TOY.metric):
+        assert sentence in report(result)
+
+
+def test_what_is_done_is_not_done_again(calls: list) -> None:
+    sys.modules["experiments.toy"].fails = {2}
+    with pytest.raises(RuntimeError, match="no more power"):
+        run(TOY)
+    assert not frame.result_path("toy").exists(), "half an experiment has no result"
+    before = len(calls)
+    sys.modules["experiments.toy"].fails = set()
+    run(TOY)
+    assert len(calls) - before == 2, "only the two runs with seed 2 were missing"
+    run(TOY)
+    assert len(calls) - before == 2
+    run(replace(TOY, arms={"a": {"more": 0}, "b": {"more": 3}}))
+    assert len(calls) - before == 2 + 6, "other settings are another run"
+
+
+def test_arms_that_are_tuned_alike_share_the_trial(calls: list) -> None:
+    run(replace(TOY, tuned=lambda settings: settings | {"more": 0}))
+    assert len(calls) == 3 + 6
+
+
+def test_a_run_that_went_to_nan_is_not_chosen(calls: list) -> None:
+    def broken(settings: dict, seed: int) -> dict:
+        return {"loss": float("nan") if settings["rate"] == 1 else settings["rate"]}
+
+    sys.modules["experiments.toy"].EXPERIMENT = replace(TOY, run=broken)
+    assert {one["settings"]["rate"] for one in run(TOY)["runs"]} == {2}
+
+
+def test_quick_leaves_the_stored_result_alone(calls: list) -> None:
+    with pytest.raises(FileNotFoundError, match="python -m experiments run toy"):
+        load_result("toy")
+    assert run(TOY, quick=True)["quick"]
+    assert not frame.result_path("toy").exists()
+    assert "QUICK TRIAL" in report(load_result("toy", quick=True))
+    assert {one["settings"]["more"] for one in load_result("toy", quick=True)["runs"]} == {5}
+
+
+def test_interval_is_students() -> None:
+    found = interval([1.0, 2.0, 3.0])
+    assert found["mean"] == 2
+    assert found["interval"] == pytest.approx([2 - 4.3027 / math.sqrt(3), 2 + 4.3027 / math.sqrt(3)], abs=1e-3)
+    assert all(map(math.isnan, interval([1.0])["interval"]))
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.json"
+    with pytest.raises(RuntimeError), whole(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert list(path.parent.iterdir()) == []
+    with whole(path) as temporary:
+        temporary.write_text("one")
+    with pytest.raises(RuntimeError), whole(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "one"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", command_line.NAMES)
+def test_a_stored_result_was_judged_by_the_rule_in_the_code(name: str) -> None:
+    experiment = command_line.experiment(name)
+    assert experiment.name == name
+    if not frame.result_path(name).exists():
+        pytest.skip("not run yet")
+    result = load_result(name)
+    assert not result["quick"]
+    for key in ("hypothesis", "metric", "rule"):
+        assert result[key] == getattr(experiment, key), f"{key} was changed after the run: run it again"
+    figures = {arm: [one["figures"] for one in result["runs"] if one["arm"] == arm] for arm in experiment.arms}
+    assert all(len(of_arm) == len(experiment.seeds) for of_arm in figures.values())
+    assert experiment.judge(figures) == result["verdict"]
+    for one in result["runs"]:
+        assert one["settings"].items() >= experiment.arms[one["arm"]].items()
+
+
+def test_the_command_line_lists_and_refuses(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    command_line.main(["list"])
+    assert all(name in capsys.readouterr().out for name in command_line.NAMES)
+    with pytest.raises(SystemExit):
+        command_line.main(["run", "nothing"])
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+def verdict(plain: list[float], residual: list[float]) -> str:
+    """The verdict of `depth` if 56 layers have these losses and 20 layers have 1."""
+    figures = {f"{kind}-20": [{"loss": 1.0}] * 3 for kind in ("plain", "residual")}
+    figures |= {"plain-56": [{"loss": x} for x in plain], "residual-56": [{"loss": x} for x in residual]}
+    return depth.judge(figures)["verdict"]
+
+
+def test_depth_is_judged_by_its_rule() -> None:
+    assert verdict([1.5, 1.6, 1.7], [0.9, 1.0, 1.05]) == "confirmed"
+    assert verdict([1.5, 1.6, 1.7], [1.5, 1.6, 1.7]) == "refuted"
+    assert verdict([0.5, 0.6, 0.7], [0.9, 1.0, 1.05]) == "refuted"
+    assert verdict([0.5, 1.1, 1.7], [0.9, 1.0, 1.05]) == "undecided"
+
+
+@pytest.mark.parametrize("layers", [8, 20, 56])
+def test_depth_counts_layers_as_the_paper_and_shortcuts_are_free(layers: int) -> None:
+    plain, residual = depth.network(layers, False), depth.network(layers, True)
+    weights = [m for m in residual.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(weights) == layers
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in residual.parameters()]
+
+
+def test_depth_shortcut_is_option_a() -> None:
+    block = depth.Block(2, 4, 2, residual=True).eval()
+    torch.nn.init.zeros_(block.conv2.weight)  # the residual is zero, and only the shortcut is left
+    x = torch.rand(1, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    y = block(x)
+    assert torch.equal(y[:, :2], x[:, :, ::2, ::2])
+    assert not y[:, 2:].any()
+    block.residual = False
+    assert not block(x).any()
+
+
+def test_depth_refuses_other_depths() -> None:
+    with pytest.raises(ValueError, match="depth 9 is not 6n"):
+        depth.network(9, True)
+
+
+def test_results_are_plain_json() -> None:
+    for path in (frame.ROOT / "data" / "results").glob("*.json"):
+        json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import time
@@ -45,7 +46,7 @@ class Experiment:
         run: (settings, seed) -> figures, which JSON can hold.
         judge: (figures of each arm in the order of the seeds) -> the verdict and the numbers that it rests on. With
             `--quick` it gets figures that mean nothing, and must not fail.
-        quick: settings that replace those of every arm with `--quick`, where each arm runs with one seed.
+        quick: settings that replace those of every arm with `--quick`, where each arm runs with two seeds.
         grid: values of a setting among which each arm takes the one with the lowest figure `tuned_by`.
         tuned: the settings with which the grid is tried for an arm; arms for which they are equal share the trial.
         prepare: (settings of every run) -> None, called once before the runs, to draw data that they share.
@@ -67,9 +68,12 @@ class Experiment:
 
 
 def interval(values: Sequence[float]) -> dict[str, float | list[float]]:
-    """The mean of `values` with its 95 % interval by Student's t; one value has no interval, and gets [nan, nan]."""
-    mean, n = statistics.fmean(values), len(values)
-    half = student_t.ppf(0.975, n - 1) * statistics.stdev(values) / n**0.5 if n > 1 else float("nan")
+    """The mean of `values`, two at least, with its 95 % interval by Student's t. Raises ValueError for fewer."""
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"{n} value has no spread: an interval needs two seeds at least")
+    mean = statistics.fmean(values)
+    half = float(student_t.ppf(0.975, n - 1)) * statistics.stdev(values) / n**0.5
     return {"mean": mean, "interval": [mean - half, mean + half]}
 
 
@@ -127,6 +131,9 @@ def _run_all(
         told = json.dumps([settings, seed], sort_keys=True).encode()
         paths.append(folder / f"{hashlib.sha256(told).hexdigest()[:16]}.json")
     missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
+    if len(missing) < len(set(paths)):
+        kept = len(set(paths)) - len(missing)
+        print(f"{kept} runs were kept from before; delete {folder} to make them anew", file=sys.stderr)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         waiting = [
             pool.submit(_run, experiment.name, settings, seed, path)
@@ -170,10 +177,12 @@ def run(experiment: Experiment, quick: bool = False, workers: int | None = None)
     """
     workers = workers or os.cpu_count() or 1
     folder = ROOT / "build" / ("quick" if quick else "experiments") / experiment.name
+    if quick:
+        shutil.rmtree(folder, ignore_errors=True)  # a trial of the code as it is now
     arms = {arm: own | (experiment.quick if quick else {}) for arm, own in experiment.arms.items()}
-    seeds = experiment.seeds[:1] if quick else experiment.seeds
+    seeds = experiment.seeds[:2] if quick else experiment.seeds
     start = time.perf_counter()
-    experiment.prepare([*arms.values(), *map(experiment.tuned, arms.values())])
+    experiment.prepare([*arms.values(), *(() if quick else map(experiment.tuned, arms.values()))])
     tuning = [] if quick or not experiment.grid else _choose(experiment, arms, workers, folder)
     if quick:
         for setting, values in experiment.grid.items():
@@ -183,13 +192,14 @@ def run(experiment: Experiment, quick: bool = False, workers: int | None = None)
         for one in runs[first : first + len(seeds)]:
             one["arm"] = arm
     figures = {arm: [one["figures"] for one in runs if one["arm"] == arm] for arm in arms}
+    verdict = experiment.judge(figures) | ({"verdict": "none, a quick trial"} if quick else {})
     result = {
         "name": experiment.name,
         "hypothesis": experiment.hypothesis,
         "metric": experiment.metric,
         "rule": experiment.rule,
         "quick": quick,
-        "verdict": experiment.judge(figures),
+        "verdict": verdict,
         "environment": environment() | {"workers": workers},
         "seconds": {
             "of this call": round(time.perf_counter() - start),

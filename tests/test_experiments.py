@@ -126,7 +126,10 @@ def test_a_run_that_went_to_nan_is_not_chosen(calls: list) -> None:
 def test_quick_leaves_the_stored_result_alone(calls: list) -> None:
     with pytest.raises(FileNotFoundError, match="python -m experiments run toy"):
         load_result("toy")
-    assert run(TOY, quick=True)["quick"]
+    assert run(TOY, quick=True)["verdict"] == {"verdict": "none, a quick trial"}
+    before = len(calls)
+    run(TOY, quick=True)
+    assert len(calls) == 2 * before, "a trial tries the code as it is now"
     assert not frame.result_path("toy").exists()
     assert "QUICK TRIAL" in report(load_result("toy", quick=True))
     assert {one["settings"]["more"] for one in load_result("toy", quick=True)["runs"]} == {5}
@@ -136,7 +139,8 @@ def test_interval_is_students() -> None:
     found = interval([1.0, 2.0, 3.0])
     assert found["mean"] == 2
     assert found["interval"] == pytest.approx([2 - 4.3027 / math.sqrt(3), 2 + 4.3027 / math.sqrt(3)], abs=1e-3)
-    assert all(map(math.isnan, interval([1.0])["interval"]))
+    with pytest.raises(ValueError, match="two seeds"):
+        interval([1.0])
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -173,7 +177,8 @@ def test_a_stored_result_was_judged_by_the_rule_in_the_code(name: str) -> None:
 
 def test_the_command_line_lists_and_refuses(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     command_line.main(["list"])
-    assert all(name in capsys.readouterr().out for name in command_line.NAMES)
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in command_line.NAMES)
     with pytest.raises(SystemExit):
         command_line.main(["run", "nothing"])
     assert "invalid choice: 'nothing'" in capsys.readouterr().err

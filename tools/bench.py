@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import course
+from helpers.files import whole
 from tools import ROOT, find_notebooks
 from tools.execute import execute_all
 
@@ -204,14 +205,12 @@ def main(arguments: list[str]) -> int:
             failures.append(f"FAILED {name}: {error}")
     machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     text = f"{table(rows)}\n\nMeasured on {time.strftime('%Y-%m-%d')}: {machine}.\n"
-    build = ROOT / "build"
-    build.mkdir(exist_ok=True)
     for file, content in [
         ("bench.json", json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)),
         ("bench.md", text),
     ]:
-        (build / f"{file}.tmp").write_text(content, encoding="utf-8")
-        os.replace(build / f"{file}.tmp", build / file)
+        with whole(ROOT / "build" / file) as temporary:
+            temporary.write_text(content, encoding="utf-8")
     print(text, *failures, sep="\n")
     return 1 if failures else 0
 

@@ -6,7 +6,6 @@ Used as `python -m tools.execute run|refresh [NN ...]`.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
@@ -19,6 +18,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from tqdm import tqdm
 
+from helpers.files import whole
 from tools import ROOT, find_notebooks
 
 CELL_TIMEOUT_S = 600
@@ -109,10 +109,8 @@ def execute(path: Path, place: str = "", cell_timeout_s: float = CELL_TIMEOUT_S)
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:

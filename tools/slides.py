@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import html
-import os
 import re
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 from traitlets.config import Config
 
+from helpers.files import whole
 from tools import ROOT, find_notebooks
 from tools.browser import BrowserMissing, watched_page
 from tools.browser import launch as launch_browser
@@ -50,10 +50,8 @@ def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; one that already has this content is left alone."""
     if path.exists() and path.read_bytes() == content:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def is_executed(notebook: NotebookNode) -> bool:

@@ -13,7 +13,7 @@ from helpers.vit import StreetViT
 from helpers.weights import load_state, shipped
 
 ARCHITECTURES = {"StreetResNet": StreetResNet, "StreetViT": StreetViT}
-STREET_MODELS = ("street-resnet",)
+STREET_MODELS = ("street-resnet", "street-vit")
 
 
 def build_street_model(labels: Mapping[str, int], configuration: Mapping[str, Any]) -> nn.Module:

@@ -131,7 +131,7 @@ def test_evaluate_refuses_what_it_cannot_draw(wrong: list[str], capsys: pytest.C
 
 
 def test_unknown_models_are_refused() -> None:
-    with pytest.raises(ValueError, match="'street-alexnet' is not one of street-resnet"):
+    with pytest.raises(ValueError, match="'street-alexnet' is not one of street-resnet, street-vit"):
         load_street_model("street-alexnet")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from experiments.frame import Experiment, load_result, report, result_path, run
+from experiments.street_clip import evaluate_street_clip, train_street_clip
 from experiments.street_models import RECIPES, evaluate, train
 from helpers.street_models import STREET_MODELS
 
@@ -39,10 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
         sub.add_argument("name", choices=NAMES)
         sub.add_argument("--quick", action="store_true", help="a trial of the whole path in under a minute")
     sub = commands.add_parser("train", help="make a shipped network again, and its figures")
-    sub.add_argument("model", choices=RECIPES)
+    sub.add_argument("model", choices=[*RECIPES, "street-clip"])
     sub.add_argument("--quick", action="store_true", help="a trial of the whole path in about a minute, below build/")
     sub = commands.add_parser("evaluate", help="measure a shipped network on scenes drawn afresh; prints JSON")
-    sub.add_argument("model", choices=STREET_MODELS)
+    sub.add_argument("model", choices=[*STREET_MODELS, "street-clip"])
     sub.add_argument("--test-seed", type=_from(0), required=True, help="any seed: it decides which scenes are drawn")
     sub.add_argument("--scenes", type=_from(1), default=1_000, help="scenes of each kind (default: 1000)")
     args = parser.parse_args(arguments)
@@ -59,9 +60,13 @@ def main(arguments: list[str] | None = None) -> None:
         except FileNotFoundError as missing:
             sys.exit(str(missing))
     elif args.command == "train":
-        train(args.model, args.quick)
+        train_street_clip(args.quick) if args.model == "street-clip" else train(args.model, args.quick)
     elif args.command == "evaluate":
-        print(json.dumps(evaluate(args.model, args.test_seed, args.scenes), indent=1))
+        if args.model == "street-clip":
+            found = evaluate_street_clip(args.test_seed, args.scenes)
+        else:
+            found = evaluate(args.model, args.test_seed, args.scenes)
+        print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""The street world's CLIP: an open_clip model of a small configuration, and a quick way to its features.
+
+`street_clip()` gives the shipped model. `image_features` and `text_features` compute what `encode_image` and
+`encode_text` compute (Radford et al. 2021, section 2.4), and leave out what the result does not depend on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from helpers.weights import DATA, load_state, shipped
+
+if TYPE_CHECKING:
+    from open_clip.model import CLIP
+    from open_clip.transformer import ResidualAttentionBlock
+
+CONFIGURATION = DATA / "models" / "street-clip.json"
+
+
+def build_clip(configuration: Path = CONFIGURATION, seed: int = 0) -> CLIP:
+    """The open_clip model of a configuration file, its weights drawn with `seed`, in training mode.
+
+    The file's name without .json becomes a model name of open_clip, as "ViT-B-32" is one.
+    Raises FileNotFoundError if there is no such file.
+    """
+    import open_clip  # about four seconds, so only when a model is wanted
+
+    if not configuration.is_file():
+        raise FileNotFoundError(f"{configuration} is missing: a model configuration of open_clip is expected there")
+    open_clip.add_model_config(configuration)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # open_clip draws from the global generator, which is put back after
+        return open_clip.create_model(configuration.stem)
+
+
+def street_clip() -> CLIP:
+    """The shipped model, in evaluation mode. Raises WeightsError if its file is missing or damaged."""
+    model = build_clip(shipped(f"models/{CONFIGURATION.name}"))
+    model.load_state_dict(load_state(shipped("weights/street-clip.safetensors")))
+    return model.eval()
+
+
+def image_features(model: CLIP, images: torch.Tensor) -> torch.Tensor:
+    """Features of length 1, float [B, embed_dim], of pictures uint8 [B, 3, side, side].
+
+    Equal to `model.encode_image(x, normalize=True)` for the normalised pictures x. The normalisation is folded into
+    the patch projection, and the last block computes the class token only, as no other token reaches the result.
+    Raises ValueError for pictures of another shape or type.
+    """
+    visual = model.visual
+    side, patch, width = visual.image_size[0], visual.patch_size[0], visual.conv1.out_channels
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (3, side, side):
+        raise ValueError(
+            f"images: {images.dtype} {list(images.shape)} is not uint8 [B, 3, {side}, {side}], as this model needs it"
+        )
+    mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in _statistics(visual))
+    weight = visual.conv1.weight / (255 * std)  # [width, 3, patch, patch]
+    bias = -(visual.conv1.weight * mean / std).sum((1, 2, 3))  # [width]
+    grid = side // patch
+    patches = images.unfold(2, patch, patch).unfold(3, patch, patch)  # [B, 3, grid, grid, patch, patch]
+    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(len(images), grid * grid, -1)  # [B, grid², 3·patch²]
+    x = F.linear(patches.float(), weight.view(width, -1), bias)  # [B, grid², width]
+    x = torch.cat([visual.class_embedding.expand(len(images), 1, -1), x], 1)  # [B, 1 + grid², width]
+    x = visual.ln_pre(x + visual.positional_embedding)
+    *blocks, last = visual.transformer.resblocks
+    for block in blocks:
+        x = block(x)
+    token = _at(last, x, torch.zeros(len(x), dtype=torch.long, device=x.device))  # [B, width]
+    return F.normalize(visual.ln_post(token) @ visual.proj, dim=-1)
+
+
+def text_features(model: CLIP, ids: torch.Tensor) -> torch.Tensor:
+    """Features of length 1, float [B, embed_dim], of texts int64 [B, context_length] with the end token's id highest.
+
+    Equal to `model.encode_text(ids, normalize=True)`. What follows the longest text is cut off, as no token looks
+    ahead, and the last block computes the end token only. Raises ValueError for ids of another shape.
+    """
+    if ids.ndim != 2 or ids.shape[1] > model.context_length:
+        raise ValueError(f"ids: {list(ids.shape)} is not [B, up to {model.context_length}], as this model needs it")
+    end = ids.argmax(1)  # [B], the place of the end token
+    length = int(end.max()) + 1
+    x = model.token_embedding(ids[:, :length]) + model.positional_embedding[:length]  # [B, length, width]
+    mask = model.attn_mask[:length, :length]
+    *blocks, last = model.transformer.resblocks
+    for block in blocks:
+        x = block(x, attn_mask=mask)
+    padding = torch.arange(length, device=ids.device) > end[:, None]  # [B, length]
+    token = _at(last, x, end, padding)  # [B, width]
+    return F.normalize(model.ln_final(token) @ model.text_projection, dim=-1)
+
+
+def _statistics(visual: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+
+    return (
+        getattr(visual, "image_mean", None) or OPENAI_DATASET_MEAN,
+        getattr(visual, "image_std", None) or OPENAI_DATASET_STD,
+    )
+
+
+def _at(
+    block: ResidualAttentionBlock, x: torch.Tensor, places: torch.Tensor, padding: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What a block makes of one token of each sequence of x [B, n, width]: [B, width]."""
+    rows = torch.arange(len(x), device=x.device)
+    seen = block.ln_1(x)
+    query = seen[rows, places][:, None]  # [B, 1, width]
+    attended = block.attn(query, seen, seen, key_padding_mask=padding, need_weights=False)[0][:, 0]
+    token = x[rows, places] + attended
+    return token + block.mlp(block.ln_2(token))

@@ -13,7 +13,7 @@ from experiments.street_clip import evaluate_street_clip, train_street_clip
 from experiments.street_models import RECIPES, evaluate, train
 from helpers.street_models import STREET_MODELS
 
-NAMES = ("depth", "vit_vs_cnn")
+NAMES = ("depth", "vit_vs_cnn", "robustness")
 
 
 def experiment(name: str) -> Experiment:

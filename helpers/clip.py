@@ -69,28 +69,36 @@ def image_features(model: CLIP, images: torch.Tensor) -> torch.Tensor:
     x = visual.ln_pre(x + visual.positional_embedding)
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
-        x = block(x)
-    token = _at(last, x, torch.zeros(len(x), dtype=torch.long, device=x.device))  # [B, width]
+        x = _block(block, x, x)
+    token = _block(last, x[:, :1], x)[:, 0]  # [B, width]
     return F.normalize(visual.ln_post(token) @ visual.proj, dim=-1)
 
 
 def text_features(model: CLIP, ids: torch.Tensor) -> torch.Tensor:
     """Features of length 1, float [B, embed_dim], of texts int64 [B, context_length] with the end token's id highest.
 
-    Equal to `model.encode_text(ids, normalize=True)`. What follows the longest text is cut off, as no token looks
-    ahead, and the last block computes the end token only. Raises ValueError for ids of another shape.
+    Equal to `model.encode_text(ids, normalize=True)`. What follows the texts is cut off, as no token looks ahead, and
+    the last block computes the end token only. Raises ValueError for ids of another shape.
     """
     if ids.ndim != 2 or ids.shape[1] > model.context_length:
         raise ValueError(f"ids: {list(ids.shape)} is not [B, up to {model.context_length}], as this model needs it")
     end = ids.argmax(1)  # [B], the place of the end token
+    order = end.argsort(stable=True)
+    # Texts of like length together, so that a short one is not computed at the length of the longest.
+    features = torch.cat([_texts(model, ids[rows], end[rows]) for rows in order.split(64)])
+    return features[order.argsort()]
+
+
+def _texts(model: CLIP, ids: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Features of length 1 of texts int64 [B, n] whose end tokens are at `end` [B]."""
     length = int(end.max()) + 1
     x = model.token_embedding(ids[:, :length]) + model.positional_embedding[:length]  # [B, length, width]
-    mask = model.attn_mask[:length, :length]
+    mask = model.attn_mask[:length, :length]  # [length, length], -inf where a token would look ahead
     *blocks, last = model.transformer.resblocks
     for block in blocks:
-        x = block(x, attn_mask=mask)
-    padding = torch.arange(length, device=ids.device) > end[:, None]  # [B, length]
-    token = _at(last, x, end, padding)  # [B, width]
+        x = _block(block, x, x, mask)
+    ends = x[torch.arange(len(x), device=x.device), end][:, None]  # [B, 1, width]
+    token = _block(last, ends, x, mask[end][:, None, None])[:, 0]  # [B, width]
     return F.normalize(model.ln_final(token) @ model.text_projection, dim=-1)
 
 
@@ -103,13 +111,29 @@ def _statistics(visual: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]
     )
 
 
-def _at(
-    block: ResidualAttentionBlock, x: torch.Tensor, places: torch.Tensor, padding: torch.Tensor | None = None
+def _block(
+    block: ResidualAttentionBlock, x: torch.Tensor, context: torch.Tensor, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """What a block makes of one token of each sequence of x [B, n, width]: [B, width]."""
-    rows = torch.arange(len(x), device=x.device)
-    seen = block.ln_1(x)
-    query = seen[rows, places][:, None]  # [B, 1, width]
-    attended = block.attn(query, seen, seen, key_padding_mask=padding, need_weights=False)[0][:, 0]
-    token = x[rows, places] + attended
-    return token + block.mlp(block.ln_2(token))
+    """What a block makes of the tokens x [B, m, width] of the sequences `context` [B, n, width]: [B, m, width].
+
+    `mask` is added to the scores [B, heads, m, n]. The attention is written out, as `nn.MultiheadAttention` takes a
+    third longer for sequences as short as these.
+    """
+    attn, (batch, m, width) = block.attn, x.shape
+    sizes = [width, 2 * width]
+    seen = block.ln_1(context)
+    if x is context:
+        query, key, value = F.linear(seen, attn.in_proj_weight, attn.in_proj_bias).chunk(3, -1)  # each [B, n, width]
+    else:
+        (w_q, w_kv), (b_q, b_kv) = attn.in_proj_weight.split(sizes), attn.in_proj_bias.split(sizes)
+        query = F.linear(block.ln_1(x), w_q, b_q)  # [B, m, width]
+        key, value = F.linear(seen, w_kv, b_kv).chunk(2, -1)  # each [B, n, width]
+    query, key, value = (y.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for y in (query, key, value))
+    scores = query * attn.head_dim**-0.5 @ key.transpose(2, 3)  # [B, heads, m, n]
+    if mask is not None:
+        scores = scores + mask
+    attended = (
+        (scores.softmax(-1) @ value).transpose(1, 2).reshape(batch, m, width)
+    )  # [B, m, heads, d] -> [B, m, width]
+    x = x + attn.out_proj(attended)
+    return x + block.mlp(block.ln_2(x))

@@ -29,7 +29,7 @@ from torch import nn
 
 from experiments.frame import ROOT, Experiment, Figures, Settings, interval
 from experiments.vit_vs_cnn import CNN
-from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss, equal_rows
+from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss
 from helpers.files import whole
 from helpers.street import render as street_render
 from helpers.street.captions import caption
@@ -107,8 +107,8 @@ class Captions(nn.Module):
         """The mean contrastive loss of pictures float [B, 3, 48, 48] with groups of captions int64 [B, n]."""
         pictures = F.normalize(self.images(images), dim=1)
         scale = self.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
-        groups = [(F.normalize(self.words(ids), dim=1), equal_rows(ids)) for ids in texts]
-        return torch.stack([contrastive_loss(pictures, text, scale, equal) for text, equal in groups]).mean()
+        groups = [F.normalize(self.words(ids), dim=1) for ids in texts]
+        return torch.stack([contrastive_loss(pictures, group, scale) for group in groups]).mean()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Zero-shot logits, float [B, 7], one for each vehicle."""

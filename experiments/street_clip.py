@@ -1,9 +1,9 @@
 """Train and measure the shipped CLIP of the street world: `python -m experiments train street-clip`.
 
-The recipe is CLIP's (Radford et al. 2021, sections 2.3 to 2.5) at a thousandth of its size, with four changes, each
+The recipe is CLIP's (Radford et al. 2021, sections 2.3 to 2.5) at a thousandth of its size, with three changes, each
 for the small scale: every picture meets three captions in a step, of all that is to be seen, of its main vehicle and of
-another part; equal captions in a batch are all positives; pictures are mirrored, with "left" and "right" exchanged;
-some pictures are made grey, with the colours left out of their captions, so that form is not learned from colour alone.
+another part; pictures are mirrored, with "left" and "right" exchanged; some pictures are made grey, with the colours
+left out of their captions, so that form is not learned from colour alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import nn
 from experiments.frame import ROOT, Figures, environment, write_json
 from experiments.street_models import TEST_SCENES, TEST_SEED, share
 from helpers.clip import CONFIGURATION, build_clip, image_features, street_clip, text_features
-from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss, equal_rows
+from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss
 from helpers.files import whole
 from helpers.street.captions import caption
 from helpers.street.dataset import StreetImages, load_street
@@ -125,8 +125,7 @@ def loss_of(model: nn.Module, images: torch.Tensor, *texts: torch.Tensor) -> tor
     """The mean of the contrastive losses of the pictures with each of the groups of captions [B, 32]."""
     pictures, scale = image_features(model, images), model.logit_scale.exp()
     groups = text_features(model, torch.cat(texts)).chunk(len(texts))  # [groups·B, D] -> groups of [B, D]
-    losses = [contrastive_loss(pictures, f, scale, equal_rows(t)) for f, t in zip(groups, texts, strict=True)]
-    return torch.stack(losses).mean()
+    return torch.stack([contrastive_loss(pictures, group, scale) for group in groups]).mean()
 
 
 def optimizer_of(model: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:

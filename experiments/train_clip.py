@@ -17,6 +17,7 @@ the one with the fewest full batches decides, and the rest is left out of that e
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -24,6 +25,7 @@ import random
 import sys
 import tarfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -31,15 +33,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import webdataset as wds
 from filelock import FileLock, Timeout
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
-from torchvision.io import ImageReadMode, decode_png
 
 from helpers.clip import CONFIGURATION, build_clip, image_features, text_features
 from helpers.device import pick_device
@@ -124,7 +127,9 @@ def steps_of(counts: Sequence[int], batch: int, world: int, loaders: int) -> int
 def _pair(sample: dict[str, Any], side: int, seed: int, epoch: int) -> tuple[torch.Tensor, str]:
     """A sample as (picture uint8 [3, side, side], one of its sentences, drawn for this epoch)."""
     try:
-        picture = decode_png(torch.frombuffer(bytearray(sample["png"]), dtype=torch.uint8), ImageReadMode.RGB)
+        # torchvision's decode_png is not used: a damaged file ended it, and Python with it, by a segmentation fault.
+        rgb = np.array(Image.open(io.BytesIO(sample["png"])).convert("RGB"))
+        picture = torch.from_numpy(rgb).permute(2, 0, 1).contiguous()
         if picture.shape != (3, side, side):
             raise ValueError(f"the picture is {list(picture.shape)}, the model needs {[3, side, side]}")
         sentence = random.Random(f"{seed} {epoch} {sample['__key__']}").choice(json.loads(sample["json"]))
@@ -175,6 +180,9 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | No
     """What `path` holds, or None if there is no such file. Raises ValueError if it is damaged or of other settings."""
     remedy = "choose another folder with --folder, or move it away to start anew"
     try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip():  # torch does not compare the checksums
+                raise zipfile.BadZipFile("a checksum is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
         found = state["settings"]
     except FileNotFoundError:
@@ -213,13 +221,13 @@ def _prepare(args: argparse.Namespace, shards: list[str], world: int) -> tuple[d
     if args.batch % world:
         raise ValueError(f"--batch: {args.batch} pairs cannot be shared by {world} processes; give a multiple")
     names = ("epochs", "batch", "rate", "weight_decay", "warm_up", "seed", "workers", "buffer")
-    settings = {name: getattr(args, name) for name in names} | {"processes": world}
+    settings = {name: getattr(args, name) for name in names}
     settings["configuration"] = json.loads(args.configuration.read_text(encoding="utf-8"))
     settings["shards"] = {
         str(i): f"{Path(shard).name} of {pictures} pictures, {Path(shard).stat().st_size} bytes"
         for i, (shard, pictures) in enumerate(counts.items())
     }
-    settings = dict(_flat(settings))
+    settings = dict(_flat(settings | {"processes": world}))
     plan = []
     for epoch in range(args.epochs):
         held = [counts[shard] for shard in dealt(shards, args.seed, epoch)]

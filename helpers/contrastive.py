@@ -1,4 +1,4 @@
-"""The contrastive loss of CLIP, for any number of texts that are equal."""
+"""The contrastive loss of CLIP, also for texts that belong to more than one picture of a batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def contrastive_loss(
     image, text: features of length 1, float [B, D], row i of one belonging to row i of the other. scale: what the
     cosines are multiplied by. positives: bool [B, B], true where a text belongs to a picture; without it only the
     diagonal is. Where a row has several positives, each has the same share of the target (as SupCon's loss "out",
-    Khosla et al. 2020, equation 2). Raises ValueError if the shapes do not fit, or if a row has no positive.
+    Khosla et al. 2020, equation 2). Texts with equal features may be named positives or not, the loss is the same.
+    Raises ValueError if the shapes do not fit, or if a row or column has no positive.
     """
     if image.ndim != 2 or image.shape != text.shape:
         raise ValueError(f"image {list(image.shape)} and text {list(text.shape)} are not both [B, D]")

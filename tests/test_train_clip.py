@@ -102,7 +102,7 @@ def together(target: Callable[..., None], *arguments: object, world: int = 2) ->
         processes.append(CONTEXT.Process(target=_start, args=(own, target, arguments)))
         processes[-1].start()
     for process in processes:
-        process.join(120)
+        process.join(600)
         process.kill()
         process.join()
     return [process.exitcode for process in processes]
@@ -166,17 +166,18 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(place: Path, tmp_p
     found = torch.load(tmp_path / "found")
 
     def apart(variant: str) -> dict[str, float]:
-        return {name: (found[variant][name] - one[name]).abs().max().item() for name in one}
+        """The largest difference of each parameter's gradient, as a share of its largest entry."""
+        return {name: ((found[variant][name] - one[name]).abs().max() / one[name].abs().max()).item() for name in one}
 
     assert found["ours"].keys() == one.keys()
-    # Every parameter has a gradient that would be seen if it were wrong, apart from biases that softmax cancels.
-    assert sum(gradient.abs().max() < 1e-3 for gradient in one.values()) == 0
+    assert min(gradient.abs().max() for gradient in one.values()) > 1e-3  # no parameter is left out
     assert max(apart("ours").values()) < 1e-5
     without = apart("gathered without gradient")
     assert without["loss"] < 1e-5 and without["logit_scale"] < 1e-5  # these two would hide the mistake
     assert max(without.values()) > 1e-2
     local = apart("not gathered")
     assert min(local["loss"], local["logit_scale"], max(local.values())) > 1e-2
+    print({name: max(apart(name).values()) for name in found}, {name: apart(name)["loss"] for name in found})
 
 
 # Each pair once

@@ -100,7 +100,7 @@ def count(shard: str) -> int:
     """The number of pictures in a shard. Raises ValueError, or FileNotFoundError, if it is damaged or missing."""
     remedy = "write it anew (--make-shards), or correct --shards"
     try:
-        with open(shard, "rb") as file, tarfile.open(fileobj=file) as tar:
+        with open(shard, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             pictures = sum(name.endswith(".png") for name in tar.getnames())
             file.seek(tar.offset)
             # tarfile takes a broken header for the end; the true end is two blocks of zeros.
@@ -205,6 +205,8 @@ def _model(path: Path, seed: int) -> nn.Module:
     from open_clip.model import CLIP, VisionTransformer
 
     try:
+        if path.is_file():
+            json.loads(path.read_text(encoding="utf-8"))  # open_clip would stumble over it in every later call
         model = build_clip(path, seed)
     except FileNotFoundError:
         raise
@@ -234,7 +236,7 @@ def _prepare(args: argparse.Namespace, shards: list[str], world: int) -> tuple[d
         plan.append(steps_of(held, args.batch // world, world, max(1, args.workers)))
     if min(plan) == 0:
         raise ValueError(
-            f"--shards: {len(shards)} shards of {sum(counts.values())} pictures do not give each loader of {world} "
+            f"--shards: {len(shards)} shards of {sum(counts.values())} pictures do not give each of {world} "
             f"processes a full batch of {args.batch // world}: make more shards, or lower --batch or --workers"
         )
     return settings, plan, sum(counts.values()), read_checkpoint(args.folder / "checkpoint.pt", settings)
@@ -276,11 +278,13 @@ def train(args: argparse.Namespace, shards: list[str], rank: int, world: int, de
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     first, done = (state["epoch"], state["done"]) if state else (0, 0)
     step = sum(plan[:first]) + done
-    for name, part in parts.items() if state else ():
-        part.load_state_dict(state[name])
+    if state:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
     if rank == 0:
-        for left in args.folder.glob("*.tmp"):  # by processes that were killed
-            left.unlink()
+        for name in ("log.jsonl", "checkpoint.pt", "model.safetensors"):
+            for left in args.folder.glob(f"{name}.*.tmp"):  # by processes that were killed
+                left.unlink()
         _resume_log(args.folder / "log.jsonl", step)
         print(f"from step {step} to {total}, on {world} × {device.type}", file=sys.stderr)
     loss_of, side, batch = gathered_loss(rank, world), model.visual.image_size[0], args.batch // world
@@ -297,7 +301,8 @@ def train(args: argparse.Namespace, shards: list[str], rank: int, world: int, de
                 model.logit_scale.clamp_(0, math.log(LARGEST_SCALE))
             step, done = step + 1, done + 1
             ended = done == plan[epoch]
-            telling, keeping = step % args.log_every == 0 or ended, step % args.checkpoint_every == 0 or step == total
+            telling = step % args.log_every == 0 or ended
+            keeping = step % args.checkpoint_every == 0 or step == total
             if not (telling or keeping):
                 continue
             mean = loss.detach() / world

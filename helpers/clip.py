@@ -35,7 +35,8 @@ def build_clip(configuration: Path = CONFIGURATION, seed: int = 0) -> CLIP:
     open_clip.add_model_config(configuration)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # open_clip draws from the global generator, which is put back after
-        return open_clip.create_model(configuration.stem)
+        # What open_clip.create_model does, without its warning that there are no weights.
+        return open_clip.CLIP(**open_clip.get_model_config(configuration.stem))
 
 
 def street_clip() -> CLIP:

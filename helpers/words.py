@@ -29,7 +29,7 @@ WIDTH = 384  # numbers in a text's vector
 class WordEmbedding(nn.Module):
     """A text encoder: pieces of words, factorised embeddings (Lan et al. 2020), Transformer layers, the mean.
 
-    A smaller copy of all-MiniLM-L6-v2, whose vectors of English definitions and names it was trained to give.
+    The shipped one is cut from all-MiniLM-L6-v2 (tools.make_words): parts of that model, rounded, none trained anew.
     """
 
     def __init__(self, pieces: Sequence[str], rank: int, layers: int) -> None:

@@ -177,7 +177,6 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(place: Path, tmp_p
     assert max(without.values()) > 1e-2
     local = apart("not gathered")
     assert min(local["loss"], local["logit_scale"], max(local.values())) > 1e-2
-    print({name: max(apart(name).values()) for name in found}, {name: apart(name)["loss"] for name in found})
 
 
 # Each pair once
@@ -283,7 +282,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(
     assert not (run / "model.safetensors").exists()
     assert bool(list(run.glob("*.tmp"))) == (dies_by != "SIGINT")
     kept = torch.load(run / "checkpoint.pt")
-    assert (kept["epoch"], kept["done"]) == (1, 8 - records(whole_run)[2]["step"]) or kept["done"] > 0
+    assert kept["done"] > 0  # within an epoch
     with open(run / "log.jsonl", "a") as log:
         log.write('{"step": 1')  # a line cut short
     shutil.copytree(run, tmp_path / "other")
@@ -386,16 +385,15 @@ def _no_sentence(path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [_missing, _cut, _cut_between_files, _no_header, _picture, _no_sentence])
-@pytest.mark.parametrize("workers", [0])
 def test_a_bad_shard_is_named(
-    place: Path, tmp_path: Path, fault: Callable[[Path], None], workers: int, capsys: pytest.CaptureFixture
+    place: Path, tmp_path: Path, fault: Callable[[Path], None], capsys: pytest.CaptureFixture
 ) -> None:
     shutil.copytree(place, tmp_path / "shards")
     bad = tmp_path / "shards" / "2.tar"
     before = bad.read_bytes()
     fault(bad)
     assert not bad.exists() or bad.read_bytes() != before
-    said = refused(line(tmp_path / "shards", tmp_path / "run", batch=2, workers=workers), capsys)
+    said = refused(line(tmp_path / "shards", tmp_path / "run", batch=2), capsys)
     assert re.search(rf"the shard {re.escape(str(bad))} is (missing|damaged).*--make-shards", said), said
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
@@ -404,7 +402,7 @@ def test_a_bad_shard_is_named(
     ("changes", "told"),
     [
         ({"batch": 31}, "5 shards of 30 pictures do not give .* a full batch of 31.*lower --batch"),
-        ({"workers": 6}, "a full batch.*lower --batch or --workers"),
+        ({"workers": 5, "batch": 9}, "a full batch.*lower --batch or --workers"),
         ({"batch": 0}, "'0' is not a whole number from 2"),
         ({"rate": -1}, "learning rate: -1"),
         ({"rate": 1e30}, r"the loss is (nan|inf) at step \d+: lower --rate"),

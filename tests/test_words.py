@@ -29,7 +29,7 @@ from helpers.words import (
 from tools import make_words
 
 TEXTS = ["cat", "a cup of coffee", "Egyptian cat: a domestic cat of Egypt", "Zürich", "xyzzyqwv 12%", "猫 ☕"]
-FLOOR = 41, 76  # per cent; measured 44.7 and 80.7 on the mean of the three seeds below
+FLOOR = 41, 78  # per cent; measured 43.3 and 81.0, the mean of the three seeds below
 
 
 @cache
@@ -123,7 +123,9 @@ def test_pack_keeps_what_four_bits_can():
     swapped = packed | {"codes": packed["codes"] >> 4 | packed["codes"] << 4}
     assert not torch.equal(unpack(**swapped), weight)
     noise = torch.randn(40, 384, generator=torch.Generator().manual_seed(1))
-    assert 0.01 < (unpack(**pack(noise)) - noise).square().mean() < 0.02
+    groups = noise.unflatten(1, (-1, 64))
+    whole_range = ((groups.amax(2) - groups.amin(2)) / 15).square().mean() / 12  # the variance of a uniform error
+    assert 0.75 * whole_range < (unpack(**pack(noise)) - noise).square().mean() < 0.98 * whole_range
 
 
 # --- ridge -------------------------------------------------------------------------------------------------------

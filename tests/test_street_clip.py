@@ -148,9 +148,7 @@ def test_the_loss_is_the_mean_over_the_groups_and_falls(batches: Batches) -> Non
     assert not torch.isclose(loss_of(model, images, texts[0]), torch.stack(usual).mean(), atol=1e-3)
 
 
-def test_training_stopped_at_a_checkpoint_gives_the_same_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_stopped_at_a_checkpoint_gives_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(street_clip, "CHECKPOINT_STEPS", 3)
     once, facts = fit_clip(SMALL, tmp_path / "whole")
 

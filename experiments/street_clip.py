@@ -3,7 +3,7 @@
 The recipe is CLIP's (Radford et al. 2021, sections 2.3 to 2.5) at a thousandth of its size, with three changes, each
 for the small scale: every picture meets three captions in a step, of all that is to be seen, of its main vehicle and of
 another part; pictures are mirrored, with "left" and "right" exchanged; some pictures are made grey, with the colours
-left out of their captions, so that form is not learned from colour alone.
+left out of their captions: at first all of them, later a few, so that form is learned before colour can stand for it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class ClipRecipe:
     rate: float = 1.2e-3
     weight_decay: float = 0.05
     batch: int = 128
-    grey: float = 0.1  # the share of pictures that lose their colours
+    grey: float = 0.1  # the share of pictures that lose their colours at the end of training
+    grey_until: float = 0.6  # the part of the steps over which that share falls from 1
     seed: int = 0
     split: str = field(default="train", init=False)
 
@@ -108,7 +109,8 @@ class Batches:
         rows = order[k * recipe.batch : (k + 1) * recipe.batch]
         generator = torch.Generator().manual_seed(1_000_000 * (recipe.seed + 1) + step)
         images = self.street.images[rows]  # [B, 3, 96, 96]
-        grey = torch.rand(recipe.batch, generator=generator) < recipe.grey
+        share = max(recipe.grey, 1 - step / (recipe.grey_until * self.steps)) if recipe.grey_until else recipe.grey
+        grey = torch.rand(recipe.batch, generator=generator) < share
         luma = (images[grey].float() * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)  # [G, 1, 96, 96]
         images[grey] = luma.round().to(torch.uint8).expand(-1, 3, -1, -1)
         texts, first = [], 0

@@ -24,7 +24,7 @@ from helpers.weights import DATA
 from helpers.zero_shot import encode_images, street_prompts, zero_shot_classifier
 
 PAGE = DATA / "weights" / "street-clip.json"
-SMALL = ClipRecipe(scenes=32, epochs=2, batch=8, grey=0.5)
+SMALL = ClipRecipe(scenes=32, epochs=2, batch=8, grey=0.5, grey_until=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,19 @@ def test_a_grey_picture_has_captions_without_colours(batches: Batches) -> None:
             assert not (grey and named)
             seen[grey] += named
     assert seen[False] > 10, "a coloured picture keeps its colour words"
+
+
+def test_grey_goes_from_all_to_the_last_share(batches: Batches) -> None:
+    recipe = replace(SMALL, epochs=40, grey=0.2, grey_until=0.5)  # 160 steps
+    falling = Batches(recipe, batches.street, batches.ids, batches.grey_ids, batches.mirrored)
+
+    def share(steps: range) -> float:
+        images = torch.cat([falling[step][0] for step in steps])  # [n, 3, 96, 96]
+        return (images[:, :1] == images).flatten(1).all(1).float().mean().item()
+
+    assert share(range(1)) == 1
+    assert share(range(30, 50)) == pytest.approx(0.5, abs=0.15)  # around a quarter of the steps
+    assert share(range(80, 160)) == pytest.approx(0.2, abs=0.08)
 
 
 def test_in_the_mirror_left_is_right(batches: Batches) -> None:

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from experiments.frame import Experiment, load_result, report, result_path, run
+from experiments.runner import Experiment, load_result, report, result_path, run
 from experiments.street_clip import evaluate_street_clip, train_street_clip
-from experiments.street_models import RECIPES, evaluate, train
+from experiments.street_readers import RECIPES, evaluate, train
 from helpers.street_models import STREET_MODELS
 
 NAMES = ("depth", "vit_vs_cnn", "robustness")

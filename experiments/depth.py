@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.frame import Experiment, Figures, Settings, interval
-from helpers.street.dataset import load_street
-from helpers.street.sample import CLASSES
+from experiments.runner import Experiment, Figures, Settings, interval
+from helpers.worlds.streets import load_street
+from helpers.worlds.street.sample import CLASSES
 
 DEPTHS = (8, 20, 32, 56)
 WIDTHS = (8, 16, 32)

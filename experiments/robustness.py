@@ -27,15 +27,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.frame import ROOT, Experiment, Figures, Settings, interval
+from experiments.runner import ROOT, Experiment, Figures, Settings, interval
 from experiments.vit_vs_cnn import CNN
-from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss
+from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
 from helpers.files import whole
 from helpers.street import render as street_render
-from helpers.street.captions import caption
-from helpers.street.sample import scene_at
-from helpers.street.scene import KINDS, Scene
-from helpers.street.tokenizer import StreetTokenizer
+from helpers.worlds.street.captions import caption
+from helpers.worlds.street.sample import scene_at
+from helpers.worlds.street.scene import KINDS, Scene
+from helpers.worlds.tokenizer import StreetTokenizer
 from helpers.zero_shot import street_prompts
 
 SIDE, BATCH, WIDTH, TOKENS = 48, 64, 64, 32

@@ -20,18 +20,18 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from experiments.frame import ROOT, Figures, environment, write_json
-from experiments.street_models import TEST_SCENES, TEST_SEED, share
-from helpers.clip import CONFIGURATION, build_clip, image_features, street_clip, text_features
-from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss
+from experiments.runner import ROOT, Figures, environment, write_json
+from experiments.street_readers import TEST_SCENES, TEST_SEED, share
+from helpers.models.clip import CONFIGURATION, build_clip, image_features, street_clip, text_features
+from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
 from helpers.files import whole
-from helpers.street.captions import caption
-from helpers.street.dataset import StreetImages, load_street
-from helpers.street.sample import CLASSES, HELD_OUT_TREES, HELD_OUT_VEHICLES
-from helpers.street.scene import COLOURS, KINDS
-from helpers.street.shifts import SHIFTS, read_adversarial
-from helpers.street.tokenizer import StreetTokenizer
-from helpers.weights import DATA
+from helpers.worlds.street.captions import caption
+from helpers.worlds.streets import StreetImages, load_street
+from helpers.worlds.street.sample import CLASSES, HELD_OUT_TREES, HELD_OUT_VEHICLES
+from helpers.worlds.street.scene import COLOURS, KINDS
+from helpers.worlds.street.shifts import SHIFTS, read_adversarial
+from helpers.worlds.tokenizer import StreetTokenizer
+from helpers.weights.pretrained import DATA
 from helpers.zero_shot import encode_images, street_prompts, zero_shot_classifier
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the brightness of red, green, blue

@@ -6,7 +6,7 @@
 Without `torchrun` it is one process. Processes talk by gloo on CPUs and by NCCL on GPUs, one GPU each; the environment
 variable COURSE_DEVICE=cpu leaves the GPUs alone. Every machine must find the shards under the same names; the folder of
 the run is read and written by the first process only. It holds `log.jsonl`, `checkpoint.pt` and at the end
-`model.safetensors`, which `build_clip` of helpers.clip takes.
+`model.safetensors`, which `build_clip` of helpers.models.clip takes.
 
 A shard is a tar file in the format of the library webdataset: of each pair a picture KEY.png and a list of sentences
 KEY.json. In each epoch the shards are put in an order drawn from seed and epoch and dealt out, one to each loader of
@@ -44,11 +44,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from helpers.clip import CONFIGURATION, build_clip, image_features, text_features
-from helpers.device import pick_device
+from helpers.models.clip import CONFIGURATION, build_clip, image_features, text_features
+from helpers.training.device import pick_device
 from helpers.files import whole
-from helpers.street.dataset import load_street
-from helpers.street.tokenizer import StreetTokenizer
+from helpers.worlds.streets import load_street
+from helpers.worlds.tokenizer import StreetTokenizer
 
 LARGEST_SCALE = 100  # of the logits (Radford et al. 2021, section 2.5)
 

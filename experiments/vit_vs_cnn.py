@@ -26,13 +26,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.frame import ROOT, Experiment, Figures, Settings, interval
+from experiments.runner import ROOT, Experiment, Figures, Settings, interval
 from helpers.files import whole
-from helpers.resnet import BasicBlock
+from helpers.models.resnet import BasicBlock
 from helpers.street import render as street_render
-from helpers.street.sample import CLASSES, HELD_OUT_VEHICLES, pick, scene_at
-from helpers.street.scene import AGES, FACINGS, Scene, Vehicle
-from helpers.vit import VisionTransformer
+from helpers.worlds.street.sample import CLASSES, HELD_OUT_VEHICLES, pick, scene_at
+from helpers.worlds.street.scene import AGES, FACINGS, Scene, Vehicle
+from helpers.models.vit import VisionTransformer
 
 SIDE, PATCH, BATCH = 48, 8, 32
 TASKS = {"trees": len(CLASSES["tree"]), "same colour": 2}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import permutations
 
-from helpers.street.scene import Scene, Vehicle
+from helpers.worlds.street.scene import Scene, Vehicle
 
 AGES = {"vintage": "vintage", "old": "vintage", "classic": "vintage", "modern": "modern"}
 COLOURS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black"]

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers.attention import MultiHeadAttention
+from helpers.models.layers import MultiHeadAttention
 from tools import ROOT
 
 

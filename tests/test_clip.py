@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import clip
-from helpers.clip import CONFIGURATION, build_clip, image_features, text_features
-from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss, equal_rows
-from helpers.street.tokenizer import StreetTokenizer
+from helpers.models.clip import CONFIGURATION, build_clip, image_features, text_features
+from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss, equal_rows
+from helpers.worlds.tokenizer import StreetTokenizer
 from helpers.zero_shot import encode_images, street_prompts, zero_shot_classifier
 
 
@@ -191,7 +191,7 @@ def test_the_classifier_is_open_clips(model) -> None:
 
 
 def test_every_label_has_prompts_for_each_class() -> None:
-    from helpers.street.sample import CLASSES
+    from helpers.worlds.street.sample import CLASSES
 
     for label, names in CLASSES.items():
         assert len(street_prompts(label)) == len(names)

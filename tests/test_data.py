@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.weights import DATA, WeightsError, manifest, shipped
+from helpers.weights.pretrained import DATA, WeightsError, manifest, shipped
 
 
 def problems(folder: Path) -> list[str]:
@@ -76,7 +76,7 @@ def test_each_fault_is_caught(folder):
 
 
 def test_shipped_refuses_what_is_unlisted_missing_or_damaged(folder, monkeypatch):
-    monkeypatch.setattr("helpers.weights.DATA", folder)
+    monkeypatch.setattr("helpers.weights.pretrained.DATA", folder)
     file = folder / "weights" / "a.bin"
     assert shipped("weights/a.bin") == file
     with pytest.raises(WeightsError, match=r"data/weights/b\.bin is not listed in data/README\.md"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from helpers.device import generator, pick_device
+from helpers.training.device import generator, pick_device
 
 
 @pytest.fixture

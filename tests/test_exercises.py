@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from helpers.exercises import check
+from helpers.page.exercises import check
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import torch
 
 from experiments import __main__ as command_line
 from experiments import depth, frame
-from experiments.frame import Experiment, interval, load_result, report, run
+from experiments.runner import Experiment, interval, load_result, report, run
 from helpers.files import whole
 
 

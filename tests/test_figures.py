@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.figures import figure, show_numbers, show_picture
+from helpers.page.figures import figure, show_numbers, show_picture
 
 
 def drawing() -> plt.Figure:

@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from helpers.images import (
+from helpers.worlds.photographs import (
     MAX_BYTES,
     PHOTOS,
     PictureError,
@@ -95,10 +95,10 @@ def test_an_unknown_photograph_is_refused():
 
 def test_helpers_are_light_to_import():
     heavy = "torch", "torchvision", "skimage", "scipy", "matplotlib"
-    program = f"import sys, helpers.images; print([m for m in {heavy!r} if m in sys.modules])"
+    program = f"import sys, helpers.worlds.photographs; print([m for m in {heavy!r} if m in sys.modules])"
     light = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert light.stdout.strip() == "[]"
-    program = "import sys, helpers.weights, helpers.imagenet; print([m for m in ('torchvision',) if m in sys.modules])"
+    program = "import sys, helpers.weights.pretrained, helpers.worlds.imagenet; print([m for m in ('torchvision',) if m in sys.modules])"
     light = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert light.stdout.strip() == "[]"
 

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage import data
 
-from helpers.kernel_explorer import kernel_explorer
-from helpers.kernels import KERNELS
+from helpers.page.kernel_explorer import kernel_explorer
+from helpers.page.kernels import KERNELS
 from tests import browser
 from tools.browser import watched_page
 

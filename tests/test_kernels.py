@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers.kernels import KERNELS, kernel
+from helpers.page.kernels import KERNELS, kernel
 
 
 def respond(name: str, picture: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from skimage import data
 
 import course
-from helpers.kernel_explorer import kernel_explorer
+from helpers.page.kernel_explorer import kernel_explorer
 from tests import browser, jupyterlab
 from tools import find_notebooks
 from tools.browser import watched_page
@@ -25,8 +25,8 @@ CELLS = [
     (
         "slide",
         new_code_cell(
-            "from helpers.images import photo\n"
-            "from helpers.kernel_explorer import kernel_explorer\n"
+            "from helpers.worlds.photographs import photo\n"
+            "from helpers.page.kernel_explorer import kernel_explorer\n"
             "kernel_explorer(photo('cat'))"
         ),
     ),
@@ -34,7 +34,7 @@ CELLS = [
         "slide",
         new_code_cell(
             "import ipywidgets, matplotlib.pyplot as plt\n"
-            "from helpers.figures import figure\n\n"
+            "from helpers.page.figures import figure\n\n"
             "@ipywidgets.interact(bins=(2, 30))\n"
             "def histogram(bins=10):\n"
             "    fig, ax = plt.subplots(figsize=(4, 2))\n"

@@ -25,8 +25,8 @@ from open_clip.pretrained import _PRETRAINED
 from safetensors.torch import save
 
 from helpers import clip
-from helpers.images import photo
-from helpers.weights import load_clip
+from helpers.worlds.photographs import photo
+from helpers.weights.pretrained import load_clip
 
 FILE = "open_clip_model.safetensors"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -269,7 +269,7 @@ def test_the_shipped_model_is_there_and_says_why(no_network, cache):
 
 
 def test_the_shipped_model_sees_what_it_was_trained_on(shipped):
-    """The picture's values are what helpers.clip folds into the first layer, so both ways give one feature."""
+    """The picture's values are what helpers.models.clip folds into the first layer, so both ways give one feature."""
     found = load_clip()
     picture = photo("cat")[:200, :200]
     inputs = found.preprocess(picture)
@@ -420,7 +420,7 @@ PROGRAM = """
 import json, sys
 import open_clip
 from open_clip.pretrained import _PRETRAINED
-from helpers.weights import load_clip
+from helpers.weights.pretrained import load_clip
 open_clip.add_model_config(sys.argv[1])
 _PRETRAINED["tiny-clip"] = {"openai": {"hf_hub": "stand-in/tiny-openai/", "quick_gelu": True}}
 print(load_clip("tiny-clip", download=True))

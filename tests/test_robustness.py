@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments.robustness import EXPERIMENT, MANY, UNSEEN, Captions, judge, one_vehicle
-from helpers.street.scene import KINDS
+from helpers.worlds.street.scene import KINDS
 
 
 def test_arms_of_one_column_differ_in_supervision_alone() -> None:

@@ -12,7 +12,7 @@ from ipywidgets.embed import dependency_state
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from skimage import data
 
-from helpers.kernel_explorer import kernel_explorer
+from helpers.page.kernel_explorer import kernel_explorer
 from tests import browser
 from tools import find_notebooks, slides, vendor_assets
 from tools.browser import watched_page

@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from helpers.imagenet import classes, top_k
-from helpers.images import photo
-from helpers.weights import caffe_preprocess, load_classifier, load_state, manifest, shipped
+from helpers.worlds.imagenet import classes, top_k
+from helpers.worlds.photographs import photo
+from helpers.weights.pretrained import caffe_preprocess, load_classifier, load_state, manifest, shipped
 from tools import make_squeezenet
 
 FILE = "weights/squeezenet1_1.safetensors"

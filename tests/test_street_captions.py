@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.street.captions import ALT_KINDS, CAPTION_FACTS, FOCI, alt_text, caption, caption_statistics, captions
-from helpers.street.sample import sample_scene, scenes
-from helpers.street.scene import COLOURS, KINDS, SKIES, Scene, Trees, Vehicle
+from helpers.worlds.street.captions import ALT_KINDS, CAPTION_FACTS, FOCI, alt_text, caption, caption_statistics, captions
+from helpers.worlds.street.sample import sample_scene, scenes
+from helpers.worlds.street.scene import COLOURS, KINDS, SKIES, Scene, Trees, Vehicle
 from tests import street_strategies, street_truth
 
 LECTURE = "a red truck is parked on a street lined with trees"

@@ -13,14 +13,14 @@ import torch
 from experiments import street_clip
 from experiments.__main__ import main
 from experiments.street_clip import GROUPS, Batches, ClipRecipe, fit_clip, loss_of, sentences, uncoloured
-from helpers.clip import build_clip, image_features, text_features
-from helpers.clip import street_clip as shipped_clip
-from helpers.street.dataset import load_street
-from helpers.street.sample import CLASSES
-from helpers.street.scene import COLOURS
-from helpers.street.shifts import SHIFTS
-from helpers.street.tokenizer import StreetTokenizer
-from helpers.weights import DATA
+from helpers.models.clip import build_clip, image_features, text_features
+from helpers.models.clip import street_clip as shipped_clip
+from helpers.worlds.streets import load_street
+from helpers.worlds.street.sample import CLASSES
+from helpers.worlds.street.scene import COLOURS
+from helpers.worlds.street.shifts import SHIFTS
+from helpers.worlds.tokenizer import StreetTokenizer
+from helpers.weights.pretrained import DATA
 from helpers.zero_shot import encode_images, street_prompts, zero_shot_classifier
 
 PAGE = DATA / "weights" / "street-clip.json"

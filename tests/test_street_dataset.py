@@ -16,11 +16,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from helpers.street import build, dataset
-from helpers.street.build import CHUNK, Job, chunks
-from helpers.street.captions import captions
-from helpers.street.dataset import CacheError, StreetDataset, load_street
-from helpers.street.render import render
-from helpers.street.sample import CLASSES, scenes
+from helpers.worlds.drawn import CHUNK, Job, chunks
+from helpers.worlds.street.captions import captions
+from helpers.worlds.streets import CacheError, StreetDataset, load_street
+from helpers.worlds.street.drawing.render import render
+from helpers.worlds.street.sample import CLASSES, scenes
 
 ROOT = Path(__file__).parents[1]
 MANY = 2 * CHUNK + 5  # three chunks, so that two processes share them
@@ -58,7 +58,7 @@ def python(script: str, **environment: str) -> subprocess.Popen:
 
 DIGEST = """
 import hashlib
-from helpers.street.dataset import load_street
+from helpers.worlds.streets import load_street
 street = load_street("train", 40, 32, progress=False, workers=1)
 print(hashlib.sha256(street.images.numpy().tobytes() + repr(street.captions).encode()).hexdigest())
 """
@@ -251,7 +251,7 @@ def test_a_disk_that_fills_up_while_writing_ends_in_a_sentence(cache):
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-from helpers.street.dataset import CacheError, load_street
+from helpers.worlds.streets import CacheError, load_street
 try:
     load_street("train", 40, 32, progress=False)
 except CacheError as error:
@@ -266,7 +266,7 @@ except CacheError as error:
 
 
 def test_a_process_that_draws_never_imports_torch():
-    script = "import sys, helpers.street.build; print(sorted(m for m in ('torch', 'tqdm') if m in sys.modules))"
+    script = "import sys, helpers.worlds.drawn; print(sorted(m for m in ('torch', 'tqdm') if m in sys.modules))"
     out, err = python(script).communicate(timeout=60)
     assert out.strip() == "[]", err
 
@@ -274,7 +274,7 @@ def test_a_process_that_draws_never_imports_torch():
 def test_a_script_without_a_main_guard_may_ask_for_two_processes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from helpers.street.dataset import load_street\n"
+        "from helpers.worlds.streets import load_street\n"
         f"print('drew', len(load_street('train', {MANY}, 32, cache=False, progress=False, workers=2)))\n"
     )
     run = subprocess.run(
@@ -287,7 +287,7 @@ def test_a_process_that_dies_is_reported_and_the_others_are_stopped():
     drawing = chunks(Job("train", 10_000, 32), workers=2)
     next(drawing)
     me = psutil.Process()
-    working = [p for p in me.children() if "helpers.street.build" in p.cmdline()]
+    working = [p for p in me.children() if "helpers.worlds.drawn" in p.cmdline()]
     assert len(working) == 2
     working[0].kill()
     with pytest.raises(RuntimeError, match="a process that draws scenes stopped"):

@@ -13,12 +13,12 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock as LibraryBlock
 
 from experiments.__main__ import main
-from experiments.street_models import HEADS, RECIPES, accuracies, fit, share
-from helpers.resnet import BasicBlock, StreetResNet
-from helpers.street.dataset import StreetImages, load_street
-from helpers.street.shifts import SHIFTS
+from experiments.street_readers import HEADS, RECIPES, accuracies, fit, share
+from helpers.models.resnet import BasicBlock, StreetResNet
+from helpers.worlds.streets import StreetImages, load_street
+from helpers.worlds.street.shifts import SHIFTS
 from helpers.street_models import STREET_MODELS, build_street_model, load_street_model
-from helpers.weights import DATA
+from helpers.weights.pretrained import DATA
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(8, 8, 1), (8, 12, 1), (8, 16, 2)])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.street.questions import (
+from helpers.worlds.street.questions import (
     ANSWERS,
     LECTURE_QUESTIONS,
     QUESTION_KINDS,
@@ -18,8 +18,8 @@ from helpers.street.questions import (
     lecture_answers,
     questions,
 )
-from helpers.street.sample import scenes
-from helpers.street.scene import Scene, Trees, Vehicle
+from helpers.worlds.street.sample import scenes
+from helpers.worlds.street.scene import Scene, Trees, Vehicle
 from tests import street_strategies, street_truth
 
 RED_TRUCK = Scene((Vehicle("truck", "red", "vintage", x=0.4),), Trees("oak", (0.1, 0.42, 0.8)))

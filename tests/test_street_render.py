@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.street.palette import STREET, Recipe
-from helpers.street.render import BACKDROPS, SIZES, STYLES, USUAL, View, layers, render
-from helpers.street.scene import AGES, COLOURS, KINDS, SKIES, TREES, Being, Scene, SceneError, Trees, Vehicle
+from helpers.worlds.street.drawing.palette import STREET, Look
+from helpers.worlds.street.drawing.render import BACKDROPS, SIZES, STYLES, USUAL, View, layers, render
+from helpers.worlds.street.scene import AGES, COLOURS, KINDS, SKIES, TREES, Being, Scene, SceneError, Trees, Vehicle
 from tests import street_strategies
 
 DIGESTS = pathlib.Path(__file__).with_name("street_digests.json")
@@ -36,7 +36,7 @@ views = st.builds(
     horizon=st.floats(0.3, 0.55),
     backdrop=st.sampled_from(BACKDROPS),
 )
-recipes = st.sampled_from((STREET, Recipe.draw(0), Recipe.draw(1)))
+looks = st.sampled_from((STREET, Look.draw(0), Look.draw(1)))
 
 
 def many() -> list[tuple]:
@@ -61,7 +61,7 @@ def many() -> list[tuple]:
     cases += [(RED_TRUCK, size, 0, "photo", View(), STREET) for size in (32, 97, 512)]
     cases += [(RED_TRUCK, 96, 1, style, View(), STREET) for style in STYLES[1:]]
     cases += [(RED_TRUCK, 64, 2, "photo", View(20, 1.3, 0.1, 0.1, 0.4, place), STREET) for place in BACKDROPS]
-    return [*cases, (RED_TRUCK, 96, 3, "photo", View(), Recipe.draw(5))]
+    return [*cases, (RED_TRUCK, 96, 3, "photo", View(), Look.draw(5))]
 
 
 def digests() -> list[str]:
@@ -74,14 +74,14 @@ def test_pictures_are_those_that_were_looked_at():
 
 
 def test_a_changed_picture_changes_its_digest(monkeypatch):
-    monkeypatch.setattr("helpers.street.render._film", lambda size: np.zeros((size + 61, size + 61, 3), np.float32))
+    monkeypatch.setattr("helpers.worlds.street.drawing.render._film", lambda size: np.zeros((size + 61, size + 61, 3), np.float32))
     stored = json.loads(DIGESTS.read_text())
     assert hashlib.sha256(render(*many()[0]).tobytes()).hexdigest()[:24] != stored[0]
 
 
 def test_another_process_with_other_matrix_products_in_another_order_draws_the_same_bytes():
     program = (
-        "import hashlib, json; from helpers.street.render import render; from tests.test_street_render import many\n"
+        "import hashlib, json; from helpers.worlds.street.drawing.render import render; from tests.test_street_render import many\n"
         "print(json.dumps([hashlib.sha256(render(*c).tobytes()).hexdigest()[:24] for c in many()[::-1]][::-1]))"
     )
     root = DIGESTS.parents[1]
@@ -93,15 +93,15 @@ def test_another_process_with_other_matrix_products_in_another_order_draws_the_s
 
 @slow
 @given(
-    street_strategies.scenes(), st.integers(32, 128), st.integers(0, 2**64 - 1), st.sampled_from(STYLES), views, recipes
+    street_strategies.scenes(), st.integers(32, 128), st.integers(0, 2**64 - 1), st.sampled_from(STYLES), views, looks
 )
-def test_draws_any_scene_in_any_size_style_view_and_recipe(scene, size, seed, style, view, recipe):
+def test_draws_any_scene_in_any_size_style_view_and_recipe(scene, size, seed, style, view, look):
     before = scene.to_json(), random.getstate(), np.random.get_state()[1].copy()
-    picture = render(scene, size, seed, style, view, recipe)
+    picture = render(scene, size, seed, style, view, look)
     assert picture.shape == (size, size, 3) and picture.dtype == np.uint8 and picture.flags.writeable
     assert scene.to_json() == before[0] and random.getstate() == before[1]
     assert (np.random.get_state()[1] == before[2]).all()
-    assert (render(scene, size, seed, style, view, recipe) == picture).all()
+    assert (render(scene, size, seed, style, view, look) == picture).all()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -172,7 +172,7 @@ def test_a_shadow_that_is_not_noted_would_be_found(monkeypatch):
         RED_TRUCK, being=Being("person", 0.15), vehicles=(*RED_TRUCK.vehicles, Vehicle("car", "blue", lane=2))
     )
     assert stray(scene, 96, 0) == []
-    monkeypatch.setattr("helpers.street.render._Canvas.note", lambda *_: None)
+    monkeypatch.setattr("helpers.worlds.street.drawing.render._Canvas.note", lambda *_: None)
     assert {"being", "trees[0]", "vehicles[0]"} <= set(stray(scene, 96, 0))
 
 
@@ -217,8 +217,8 @@ def test_left_is_right_mirrored():
 
 
 def test_a_recipe_changes_the_look_and_draws_are_all_different():
-    assert Recipe.draw(3) == Recipe.draw(3) != Recipe.draw(4)
-    assert (render(RED_TRUCK, recipe=Recipe.draw(3)) != render(RED_TRUCK)).mean() > 0.5
+    assert Look.draw(3) == Look.draw(3) != Look.draw(4)
+    assert (render(RED_TRUCK, look=Look.draw(3)) != render(RED_TRUCK)).mean() > 0.5
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_recipe_changes_the_look_and_draws_are_all_different():
         ({"style": None}, "style: None"),
         ({"scene": {}}, "scene: expected a Scene, found dict"),
         ({"view": None}, "view: expected a View, found NoneType"),
-        ({"recipe": 3}, "recipe: expected a Recipe, found int"),
+        ({"look": 3}, "look: expected a Look, found int"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.street.sample import (
+from helpers.worlds.street.sample import (
     CLASSES,
     HELD_OUT_TREES,
     HELD_OUT_VEHICLES,
@@ -20,7 +20,7 @@ from helpers.street.sample import (
     scene_at,
     scenes,
 )
-from helpers.street.scene import COLOURS, KINDS, SKIES, TREES
+from helpers.worlds.street.scene import COLOURS, KINDS, SKIES, TREES
 
 N = 4000
 NATURAL = ("train", "validation", "test")
@@ -103,7 +103,7 @@ def test_a_scene_depends_on_its_number_alone():
     assert scenes("test", 50, 3)[20:30] == tuple(scene_at("test", i, 3) for i in range(20, 30))
     assert scenes("test", 50, 3) == scenes("test", 80, 3)[:50]
     assert scenes("test", 50, 3) != scenes("test", 50, 4)
-    script = "from helpers.street.sample import scene_at; print(scene_at('test', 7, 3).to_json())"
+    script = "from helpers.worlds.street.sample import scene_at; print(scene_at('test', 7, 3).to_json())"
     environment = {"PYTHONHASHSEED": "12345", "PATH": ""}
     other = subprocess.run(
         [sys.executable, "-c", script], cwd=Path(__file__).parents[1], capture_output=True, text=True, env=environment

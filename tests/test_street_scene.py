@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from helpers.street.scene import SCHEMA, Being, Scene, SceneError, Trees, Vehicle
+from helpers.worlds.street.scene import SCHEMA, Being, Scene, SceneError, Trees, Vehicle
 from tests import street_strategies
 
 SCENE = Scene(

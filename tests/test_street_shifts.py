@@ -7,10 +7,10 @@ import json
 import pytest
 
 from helpers.street import shifts
-from helpers.street.build import Job
-from helpers.street.render import STREET, STYLES, View, layers
-from helpers.street.sample import scenes
-from helpers.street.shifts import RENDITIONS, SHIFTS, read_adversarial, shift_args, write_adversarial
+from helpers.worlds.drawn import Job
+from helpers.worlds.street.drawing.render import STREET, STYLES, View, layers
+from helpers.worlds.street.sample import scenes
+from helpers.worlds.street.shifts import RENDITIONS, SHIFTS, read_adversarial, shift_args, write_adversarial
 
 
 def test_each_shift_changes_what_it_says():
@@ -18,8 +18,8 @@ def test_each_shift_changes_what_it_says():
     assert shift_args("sketch", 5) == {"style": "sketch"}
     renditions = {shift_args("rendition", i)["style"] for i in range(100)}
     assert renditions == set(RENDITIONS) == set(STYLES) - {"photo", "sketch"}
-    recipes = {shift_args("v2", i, seed)["recipe"] for i in range(20) for seed in range(5)}
-    assert len(recipes) == 5 and STREET not in recipes, "one recipe for each seed, as for each collection of pictures"
+    looks = {shift_args("v2", i, seed)["look"] for i in range(20) for seed in range(5)}
+    assert len(looks) == 5 and STREET not in looks, "one look for each seed, as for each collection of pictures"
     views = {shift_args("objectnet", i)["view"] for i in range(50)}
     assert len(views) > 10 and View() not in views
     assert shifts._views(1) != shifts._views(2)
@@ -38,7 +38,7 @@ def test_adversarial_scenes_are_stored_and_drawn(tmp_path, monkeypatch):
     write_adversarial(chosen, "a network", path)
     assert read_adversarial(path) == tuple(chosen)
     assert [p.name for p in path.parent.iterdir()] == ["adversarial.json"]
-    monkeypatch.setattr("helpers.street.build.read_adversarial", lambda: read_adversarial(path))
+    monkeypatch.setattr("helpers.worlds.drawn.read_adversarial", lambda: read_adversarial(path))
     job = Job("test", 5, 32, shift="adversarial")
     assert [(job.scene(i), job.image_seed(i)) for i in range(5)] == chosen
     assert job.chunk(0).images.shape == (5, 3, 32, 32)
@@ -50,7 +50,7 @@ def test_adversarial_scenes_are_stored_and_drawn(tmp_path, monkeypatch):
 def test_a_missing_list_says_where_it_comes_from(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"none\.json is missing: the adversarial scenes are chosen by"):
         read_adversarial(tmp_path / "none.json")
-    monkeypatch.setattr("helpers.street.build.read_adversarial", lambda: read_adversarial(tmp_path / "none.json"))
+    monkeypatch.setattr("helpers.worlds.drawn.read_adversarial", lambda: read_adversarial(tmp_path / "none.json"))
     with pytest.raises(FileNotFoundError, match="is missing"):
         Job("test", 5, 32, shift="adversarial")
 

@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from open_clip.transformer import text_global_pool
 
-from helpers.street.captions import captions
-from helpers.street.questions import ANSWERS, questions
-from helpers.street.sample import scenes
-from helpers.street.tokenizer import VOCABULARY, StreetTokenizer
+from helpers.worlds.street.captions import captions
+from helpers.worlds.street.questions import ANSWERS, questions
+from helpers.worlds.street.sample import scenes
+from helpers.worlds.tokenizer import VOCABULARY, StreetTokenizer
 from tools import make_street_tokenizer
 
 tok = StreetTokenizer()

@@ -24,9 +24,9 @@ from filelock import FileLock
 from torch.nn.parallel import DistributedDataParallel
 
 from experiments import train_clip
-from helpers.clip import build_clip
-from helpers.street.dataset import load_street
-from helpers.weights import load_state
+from helpers.models.clip import build_clip
+from helpers.worlds.streets import load_street
+from helpers.weights.pretrained import load_state
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (7, 5, 6, 8, 4)  # pairs of each shard

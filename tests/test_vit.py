@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer as LibraryViT
 
-from helpers.vit import StreetViT, VisionTransformer
+from helpers.models.vit import StreetViT, VisionTransformer
 
 
 def pair() -> tuple[VisionTransformer, LibraryViT]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from experiments import vit_vs_cnn
 from experiments.vit_vs_cnn import COLOURS, MODELS, NUMBERS, TASKS, judge, two_vehicles
-from helpers.street.sample import HELD_OUT_VEHICLES
+from helpers.worlds.street.sample import HELD_OUT_VEHICLES
 
 
 def products(model: nn.Module) -> int:

@@ -25,8 +25,8 @@ from filelock import FileLock
 from safetensors.torch import save_file
 from torchvision import models
 
-from helpers.images import photo
-from helpers.weights import WeightsError, fetch, load_classifier, load_state
+from helpers.worlds.photographs import photo
+from helpers.weights.pretrained import WeightsError, fetch, load_classifier, load_state
 
 BODY = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -194,7 +194,7 @@ def test_whatever_was_left_the_result_is_right(server, target, left, plan, reque
 
 PROGRAM = """
 import sys
-from helpers.weights import fetch
+from helpers.weights.pretrained import fetch
 fetch(sys.argv[1], sys.argv[2], sha256=sys.argv[3], progress=False)
 """
 

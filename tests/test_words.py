@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from helpers.images import photo
-from helpers.weights import DATA, WeightsError, load_classifier, shipped
-from helpers.words import (
+from helpers.worlds.photographs import photo
+from helpers.weights.pretrained import DATA, WeightsError, load_classifier, shipped
+from helpers.models.devise import (
     PIECES,
     WEIGHTS,
     class_rows,
@@ -57,7 +57,7 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
     damaged = bytearray((DATA / WEIGHTS).read_bytes())
     damaged[-1] ^= 1
     (tmp_path / WEIGHTS).write_bytes(damaged)
-    monkeypatch.setattr("helpers.weights.DATA", tmp_path)
+    monkeypatch.setattr("helpers.weights.pretrained.DATA", tmp_path)
     with pytest.raises(WeightsError, match=r"encoder\.safetensors in .* is damaged"):
         load_words()
 

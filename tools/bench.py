@@ -118,7 +118,7 @@ def street() -> list[Row]:
     build = """
 import json, threading, time
 import psutil
-from helpers.street.dataset import load_street
+from helpers.worlds.streets import load_street
 this, peak, done = psutil.Process(), 0, threading.Event()
 def watch():
     global peak
@@ -141,8 +141,8 @@ print(json.dumps([took, peak]))
 """
     redraw = """
 import time, numpy as np
-from helpers.street.render import render
-from helpers.street.sample import scenes
+from helpers.worlds.street.drawing.render import render
+from helpers.worlds.street.sample import scenes
 times = []
 for scene in scenes("test", 60):
     begin = time.perf_counter()

@@ -14,12 +14,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from experiments.robustness import one_vehicle
-from helpers.clip import build_clip, image_features, text_features
-from helpers.contrastive import MAX_LOG_SCALE, contrastive_loss
-from helpers.street.captions import caption
-from helpers.street.render import render
-from helpers.street.scene import KINDS
-from helpers.street.tokenizer import StreetTokenizer
+from helpers.models.clip import build_clip, image_features, text_features
+from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
+from helpers.worlds.street.captions import caption
+from helpers.worlds.street.drawing.render import render
+from helpers.worlds.street.scene import KINDS
+from helpers.worlds.tokenizer import StreetTokenizer
 from helpers.zero_shot import street_prompts
 
 SCENES, TESTS, BATCH, WANTED = 8_000, 500, 128, 0.9

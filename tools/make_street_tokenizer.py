@@ -16,10 +16,10 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from helpers.files import whole
-from helpers.street.captions import captions
-from helpers.street.questions import ANSWERS, questions
-from helpers.street.sample import scenes
-from helpers.street.tokenizer import EOT, SPECIALS, VOCABULARY
+from helpers.worlds.street.captions import captions
+from helpers.worlds.street.questions import ANSWERS, questions
+from helpers.worlds.street.sample import scenes
+from helpers.worlds.tokenizer import EOT, SPECIALS, VOCABULARY
 
 SIZE = 512  # pieces in all: the special tokens, 217 bytes and the merges
 # UTF-8 never has these bytes, and lower-cased text has no capital letters; all other bytes can be spelled.

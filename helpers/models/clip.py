@@ -1,0 +1,140 @@
+"""The street world's CLIP: an open_clip model of a small configuration, and a quick way to its features.
+
+`street_clip()` gives the shipped model. `image_features` and `text_features` compute what `encode_image` and
+`encode_text` compute (Radford et al. 2021, section 2.4), and leave out what the result does not depend on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from helpers.weights.pretrained import DATA, load_state, shipped
+
+if TYPE_CHECKING:
+    from open_clip.model import CLIP
+    from open_clip.transformer import ResidualAttentionBlock
+
+CONFIGURATION = DATA / "models" / "street-clip.json"
+
+
+def build_clip(configuration: Path = CONFIGURATION, seed: int = 0) -> CLIP:
+    """The open_clip model of a configuration file, its weights drawn with `seed`, in training mode.
+
+    The file's name without .json becomes a model name of open_clip, as "ViT-B-32" is one.
+    Raises FileNotFoundError if there is no such file.
+    """
+    import open_clip  # about four seconds, so only when a model is wanted
+
+    if not configuration.is_file():
+        raise FileNotFoundError(f"{configuration} is missing: a model configuration of open_clip is expected there")
+    open_clip.add_model_config(configuration)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # open_clip draws from the global generator, which is put back after
+        # What open_clip.create_model does, without its warning that there are no weights.
+        return open_clip.CLIP(**open_clip.get_model_config(configuration.stem))
+
+
+def street_clip() -> CLIP:
+    """The shipped model, in evaluation mode. Raises WeightsError if its file is missing or damaged."""
+    model = build_clip(shipped(f"models/{CONFIGURATION.name}"))
+    model.load_state_dict(load_state(shipped("weights/street-clip.safetensors")))
+    return model.eval()
+
+
+def image_features(model: CLIP, images: torch.Tensor) -> torch.Tensor:
+    """Features of length 1, float [B, embed_dim], of pictures uint8 [B, 3, side, side].
+
+    Equal to `model.encode_image(x, normalize=True)` for the normalised pictures x. The normalisation is folded into
+    the patch projection, and the last block computes the class token only, as no other token reaches the result.
+    Raises ValueError for pictures of another shape or type.
+    """
+    visual = model.visual
+    side, patch, width = visual.image_size[0], visual.patch_size[0], visual.conv1.out_channels
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (3, side, side):
+        raise ValueError(
+            f"images: {images.dtype} {list(images.shape)} is not uint8 [B, 3, {side}, {side}], as this model needs it"
+        )
+    mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in _statistics(visual))
+    weight = visual.conv1.weight / (255 * std)  # [width, 3, patch, patch]
+    bias = -(visual.conv1.weight * mean / std).sum((1, 2, 3))  # [width]
+    grid = side // patch
+    patches = images.unfold(2, patch, patch).unfold(3, patch, patch)  # [B, 3, grid, grid, patch, patch]
+    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(len(images), grid * grid, -1)  # [B, grid², 3·patch²]
+    x = F.linear(patches.float(), weight.view(width, -1), bias)  # [B, grid², width]
+    x = torch.cat([visual.class_embedding.expand(len(images), 1, -1), x], 1)  # [B, 1 + grid², width]
+    x = visual.ln_pre(x + visual.positional_embedding)
+    *blocks, last = visual.transformer.resblocks
+    for block in blocks:
+        x = _block(block, x, x)
+    token = _block(last, x[:, :1], x)[:, 0]  # [B, width]
+    return F.normalize(visual.ln_post(token) @ visual.proj, dim=-1)
+
+
+def text_features(model: CLIP, ids: torch.Tensor) -> torch.Tensor:
+    """Features of length 1, float [B, embed_dim], of texts int64 [B, context_length] with the end token's id highest.
+
+    Equal to `model.encode_text(ids, normalize=True)`. What follows the texts is cut off, as no token looks ahead, and
+    the last block computes the end token only. Raises ValueError for ids of another shape.
+    """
+    if ids.ndim != 2 or ids.shape[1] > model.context_length:
+        raise ValueError(f"ids: {list(ids.shape)} is not [B, up to {model.context_length}], as this model needs it")
+    end = ids.argmax(1)  # [B], the place of the end token
+    order = end.argsort(stable=True)
+    # Texts of like length together, so that a short one is not computed at the length of the longest.
+    features = torch.cat([_texts(model, ids[rows], end[rows]) for rows in order.split(64)])
+    return features[order.argsort()]
+
+
+def _texts(model: CLIP, ids: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Features of length 1 of texts int64 [B, n] whose end tokens are at `end` [B]."""
+    length = int(end.max()) + 1
+    x = model.token_embedding(ids[:, :length]) + model.positional_embedding[:length]  # [B, length, width]
+    mask = model.attn_mask[:length, :length]  # [length, length], -inf where a token would look ahead
+    *blocks, last = model.transformer.resblocks
+    for block in blocks:
+        x = _block(block, x, x, mask)
+    ends = x[torch.arange(len(x), device=x.device), end][:, None]  # [B, 1, width]
+    token = _block(last, ends, x, mask[end][:, None, None])[:, 0]  # [B, width]
+    return F.normalize(model.ln_final(token) @ model.text_projection, dim=-1)
+
+
+def _statistics(visual: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+
+    return (
+        getattr(visual, "image_mean", None) or OPENAI_DATASET_MEAN,
+        getattr(visual, "image_std", None) or OPENAI_DATASET_STD,
+    )
+
+
+def _block(
+    block: ResidualAttentionBlock, x: torch.Tensor, context: torch.Tensor, mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What a block makes of the tokens x [B, m, width] of the sequences `context` [B, n, width]: [B, m, width].
+
+    `mask` is added to the scores [B, heads, m, n]. The attention is written out, as `nn.MultiheadAttention` takes a
+    third longer for sequences as short as these.
+    """
+    attn, (batch, m, width) = block.attn, x.shape
+    sizes = [width, 2 * width]
+    seen = block.ln_1(context)
+    if x is context:
+        query, key, value = F.linear(seen, attn.in_proj_weight, attn.in_proj_bias).chunk(3, -1)  # each [B, n, width]
+    else:
+        (w_q, w_kv), (b_q, b_kv) = attn.in_proj_weight.split(sizes), attn.in_proj_bias.split(sizes)
+        query = F.linear(block.ln_1(x), w_q, b_q)  # [B, m, width]
+        key, value = F.linear(seen, w_kv, b_kv).chunk(2, -1)  # each [B, n, width]
+    query, key, value = (y.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for y in (query, key, value))
+    scores = query * attn.head_dim**-0.5 @ key.transpose(2, 3)  # [B, heads, m, n]
+    if mask is not None:
+        scores = scores + mask
+    attended = (
+        (scores.softmax(-1) @ value).transpose(1, 2).reshape(batch, m, width)
+    )  # [B, m, heads, d] -> [B, m, width]
+    x = x + attn.out_proj(attended)
+    return x + block.mlp(block.ln_2(x))

@@ -1,0 +1,204 @@
+"""Words for photographs: a small text encoder, and the step of DeViSE from words to a classifier's rows.
+
+DeViSE (Frome et al. 2013, section 3) maps pictures into a space of word vectors. Here the map goes the other way, as
+the classifier's 512 numbers are all that a photograph needs: from a text's vector to the row of weights that a
+classifier would have for it. The map is fitted on the classes that it knows and used for any other label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import nn
+
+from helpers.weights.pretrained import Classifier, load_classifier, load_state, shipped
+
+WEIGHTS = "words/encoder.safetensors"
+PIECES = "words/pieces.txt"
+GROUP = 64  # neighbouring weights of a row that share a scale and an offset
+HEADS = 12
+LENGTH = 64  # pieces a text is cut to
+WIDTH = 384  # numbers in a text's vector
+
+
+class WordEmbedding(nn.Module):
+    """A text encoder: pieces of words, factorised embeddings (Lan et al. 2020), Transformer layers, the mean.
+
+    The shipped one is cut from all-MiniLM-L6-v2 (tools.make_words): parts of that model, rounded, none trained anew.
+    """
+
+    def __init__(self, pieces: Sequence[str], rank: int, layers: int) -> None:
+        """pieces: the vocabulary in the order of the ids; rank: numbers a piece; layers: Transformer layers."""
+        super().__init__()
+        self.tokenizer = piece_tokenizer(pieces)
+        self.pieces = nn.Embedding(len(pieces), rank)
+        self.widen = nn.Linear(rank, WIDTH, bias=False)
+        self.position = nn.Embedding(LENGTH, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH, eps=1e-12)
+        layer = (WIDTH, HEADS, 4 * WIDTH, 0.0, "gelu", 1e-12)  # no dropout
+        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(*layer, batch_first=True) for _ in range(layers))
+
+    def forward(self, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """Turn ids, int64 [n, t], into unit vectors, float32 [n, 384]; `real`, bool [n, t], is false on padding."""
+        x = self.norm(self.widen(self.pieces(ids)) + self.position.weight[: ids.shape[1]])
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=~real)
+        return nn.functional.normalize((x * real[..., None]).sum(1), dim=1)
+
+    def encode(self, texts: Sequence[str], batch: int = 64) -> torch.Tensor:
+        """Return float32 [n, 384], one vector of length 1 for each of n texts.
+
+        Letters that no piece has count as unknown. A text of more than 64 pieces is cut. Raises ValueError if `texts`
+        is one string, is empty, or if a text is no string or holds nothing but blanks.
+        """
+        if isinstance(texts, str) or not len(texts):
+            raise ValueError("encode needs a list of texts, at least one: put even a single text in brackets.")
+        for i, text in enumerate(texts):
+            if not isinstance(text, str) or not text.strip():
+                raise ValueError(f"Text {i} is {text!r}, and encode needs words: leave it out or write what it means.")
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))  # texts of like length share a batch
+        vectors = torch.empty(len(ids), WIDTH)
+        with torch.inference_mode():
+            for start in range(0, len(order), batch):
+                chosen = order[start : start + batch]
+                vectors[chosen] = self(*padded([ids[i] for i in chosen]))
+        return vectors
+
+
+def piece_tokenizer(pieces: Sequence[str]) -> Tokenizer:
+    """BERT's tokenizer (Devlin et al. 2019) with a vocabulary of our own: lower case, no accents, WordPiece."""
+    ids = {piece: i for i, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+    tokenizer.enable_truncation(LENGTH)
+    return tokenizer
+
+
+def padded(ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put id lists of unequal length into int64 [n, t], and bool [n, t] that is false where a list has ended."""
+    real = torch.arange(max(map(len, ids))) < torch.tensor([[len(row)] for row in ids])
+    table = torch.zeros(real.shape, dtype=torch.int64)
+    table[real] = torch.tensor([i for row in ids for i in row])
+    return table, real
+
+
+def pack(weight: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Round float [r, c] to 16 levels for every 64 neighbours of a row; c is a multiple of 64.
+
+    Returns codes, uint8 [r, c/2] with two of 4 bits in a byte, and float16 [r, c/64] `step` and `low`, so that
+    weight ≈ low + step · code. Of eight ranges, from all of a group's values to 0.6 of them, the one with the smallest
+    squared error is taken.
+    """
+    groups = weight.detach().float().unflatten(1, (-1, GROUP))
+    best = None
+    for part in (1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6):
+        low, high = (part * groups.amin(2)).half(), part * groups.amax(2)
+        step = ((high - low.float()) / 15).clamp_min(1e-6).half()
+        codes = ((groups - low.float()[..., None]) / step.float()[..., None]).round().clamp(0, 15)
+        error = (codes * step.float()[..., None] + low.float()[..., None] - groups).square().sum(2)
+        if best is None:
+            best = [codes, step, low, error]
+        else:
+            better = error < best[3]
+            for kept, new in zip(best, (codes, step, low, error), strict=True):
+                kept[better] = new[better]
+    codes = best[0].to(torch.uint8).flatten(1)
+    return {"codes": codes[:, ::2] | codes[:, 1::2] << 4, "step": best[1], "low": best[2]}
+
+
+def unpack(codes: torch.Tensor, step: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
+    """Return the float32 [r, c] that `pack` rounded to."""
+    levels = torch.stack([codes & 15, codes >> 4], dim=2).flatten(1).unflatten(1, (-1, GROUP))
+    return (low.float()[..., None] + step.float()[..., None] * levels).flatten(1)
+
+
+def load_words() -> WordEmbedding:
+    """Return the shipped text encoder, in eval mode.
+
+    Raises helpers.weights.pretrained.WeightsError if one of its two files is missing or damaged.
+    """
+    pieces = shipped(PIECES).read_text(encoding="utf-8").splitlines()
+    stored = load_state(shipped(WEIGHTS))
+    state = {name: tensor.float() for name, tensor in stored.items() if not name.endswith((".codes", ".step", ".low"))}
+    for name in {name.removesuffix(".codes") for name in stored if name.endswith(".codes")}:
+        state[name] = unpack(*(stored[f"{name}.{part}"] for part in ("codes", "step", "low")))
+    layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
+    with torch.device("meta"):  # no random start, so the global generator is not touched
+        words = WordEmbedding(pieces, state["pieces.weight"].shape[1], layers)
+    words.load_state_dict(state, strict=True, assign=True)
+    return words.requires_grad_(False).eval()
+
+
+@cache
+def descriptions() -> tuple[str, ...]:
+    """Return "names: definition" of the 1000 ImageNet classes, from WordNet (Miller 1995) as the timm package has it.
+
+    The order is that of `helpers.worlds.imagenet.classes`; the text lies in the installed package, so no network is used.
+    """
+    from timm.data import ImageNetInfo  # a second or more
+
+    return tuple(ImageNetInfo("imagenet-1k").label_descriptions(detailed=True))
+
+
+def class_rows(classifier: Classifier | None = None) -> torch.Tensor:
+    """Return float32 [1000, 512]: the weights of SqueezeNet's 1000 answers, minus their mean, each of length 1.
+
+    classifier: SqueezeNet 1.1; by default the shipped one.
+    """
+    rows = (classifier or load_classifier("squeezenet1_1")).model.classifier[1].weight.detach().flatten(1)
+    return nn.functional.normalize(rows - rows.mean(0), dim=1)
+
+
+def photo_features(classifier: Classifier, picture: np.ndarray) -> torch.Tensor:
+    """Return float32 [512], what SqueezeNet 1.1 sees in uint8 [H, W, 3] just before its last layer, over all places.
+
+    Raises ValueError if `picture` is not of that form.
+    """
+    with torch.inference_mode():
+        return classifier.model.features(classifier.preprocess(picture)).mean((2, 3))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """y = (x − x_mean) · weight + y_mean."""
+
+    weight: torch.Tensor  # [d, k]
+    x_mean: torch.Tensor  # [d]
+    y_mean: torch.Tensor  # [k]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map float32 [n, d] to float32 [n, k]."""
+        return (x - self.x_mean) @ self.weight + self.y_mean
+
+
+def ridge(x: torch.Tensor, y: torch.Tensor, strength: float) -> LinearMap:
+    """Fit y ≈ map(x) by least squares with a penalty on the weights (Hoerl and Kennard 1970).
+
+    The map minimises ‖y − map(x)‖² + strength · ‖weight‖²; the means carry no penalty.
+    x: float [n, d]; y: float [n, k]; strength: above 0. Raises ValueError on other shapes or another strength.
+    """
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or not len(x):
+        raise ValueError(
+            f"ridge needs x [n, d] and y [n, k] with the same n, not {list(x.shape)} and {list(y.shape)}: "
+            "give one row of each for every example."
+        )
+    if not strength > 0:
+        raise ValueError(f"ridge needs a strength above 0, not {strength}: try 1.")
+    x_mean, y_mean = x.double().mean(0), y.double().mean(0)
+    centred = x.double() - x_mean
+    gram = centred.T @ centred + strength * torch.eye(x.shape[1], dtype=torch.float64)
+    weight = torch.linalg.solve(gram, centred.T @ (y.double() - y_mean))
+    return LinearMap(weight.float(), x_mean.float(), y_mean.float())
+
+
+def label_scores(features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return float32 [n]: the cosine, in −1..1, between a photograph's features [512] and each label's row [n, 512]."""
+    return nn.functional.normalize(rows, dim=1) @ nn.functional.normalize(features, dim=0)

@@ -1,0 +1,1 @@
+"""How models are trained and measured: one loop, intervals, shards, the device."""

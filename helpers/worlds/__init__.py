@@ -1,0 +1,1 @@
+"""What the models look at: worlds of pictures with exact words, photographs, and the tokenizer."""

@@ -1,0 +1,1 @@
+"""Tools to draw with, which know nothing of what is drawn."""

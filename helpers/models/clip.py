@@ -1,11 +1,13 @@
-"""The street world's CLIP: an open_clip model of a small configuration, and a quick way to its features.
+"""CLIP (Radford et al. 2021): an open_clip model of any configuration, its features, its loss, its zero-shot classifier.
 
-`street_clip()` gives the shipped model. `image_features` and `text_features` compute what `encode_image` and
-`encode_text` compute (Radford et al. 2021, section 2.4), and leave out what the result does not depend on.
+`image_features` and `text_features` compute what open_clip's `encode_image` and `encode_text` compute (section 2.4), and
+leave out what the result does not depend on.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.weights.pretrained import DATA, load_state, shipped
+from helpers.files import DATA
+from helpers.models.layers import attention, project
 
 if TYPE_CHECKING:
     from open_clip.model import CLIP
     from open_clip.transformer import ResidualAttentionBlock
 
 CONFIGURATION = DATA / "models" / "street-clip.json"
+MAX_LOG_SCALE = math.log(100)  # section 2.5: logits are never scaled by more than 100
+Tokenizer = Callable[[list[str]], torch.Tensor]  # texts -> ids int64 [n, context_length]
 
 
 def build_clip(configuration: Path = CONFIGURATION, seed: int = 0) -> CLIP:
@@ -37,13 +42,6 @@ def build_clip(configuration: Path = CONFIGURATION, seed: int = 0) -> CLIP:
         torch.manual_seed(seed)  # open_clip draws from the global generator, which is put back after
         # What open_clip.create_model does, without its warning that there are no weights.
         return open_clip.CLIP(**open_clip.get_model_config(configuration.stem))
-
-
-def street_clip() -> CLIP:
-    """The shipped model, in evaluation mode. Raises WeightsError if its file is missing or damaged."""
-    model = build_clip(shipped(f"models/{CONFIGURATION.name}"))
-    model.load_state_dict(load_state(shipped("weights/street-clip.safetensors")))
-    return model.eval()
 
 
 def image_features(model: CLIP, images: torch.Tensor) -> torch.Tensor:
@@ -117,24 +115,47 @@ def _block(
 ) -> torch.Tensor:
     """What a block makes of the tokens x [B, m, width] of the sequences `context` [B, n, width]: [B, m, width].
 
-    `mask` is added to the scores [B, heads, m, n]. The attention is written out, as `nn.MultiheadAttention` takes a
-    third longer for sequences as short as these.
+    `mask` is added to the scores [B, heads, m, n]. `nn.MultiheadAttention` itself would compute every token's query.
     """
-    attn, (batch, m, width) = block.attn, x.shape
-    sizes = [width, 2 * width]
-    seen = block.ln_1(context)
-    if x is context:
-        query, key, value = F.linear(seen, attn.in_proj_weight, attn.in_proj_bias).chunk(3, -1)  # each [B, n, width]
-    else:
-        (w_q, w_kv), (b_q, b_kv) = attn.in_proj_weight.split(sizes), attn.in_proj_bias.split(sizes)
-        query = F.linear(block.ln_1(x), w_q, b_q)  # [B, m, width]
-        key, value = F.linear(seen, w_kv, b_kv).chunk(2, -1)  # each [B, n, width]
-    query, key, value = (y.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for y in (query, key, value))
-    scores = query * attn.head_dim**-0.5 @ key.transpose(2, 3)  # [B, heads, m, n]
-    if mask is not None:
-        scores = scores + mask
-    attended = (
-        (scores.softmax(-1) @ value).transpose(1, 2).reshape(batch, m, width)
-    )  # [B, m, heads, d] -> [B, m, width]
-    x = x + attn.out_proj(attended)
+    attn, seen = block.attn, block.ln_1(context)
+    query, key, value = project(attn, seen) if x is context else project(attn, block.ln_1(x), seen)
+    x = x + attn.out_proj(attention(query, key, value, attn.num_heads, mask))
     return x + block.mlp(block.ln_2(x))
+
+
+def contrastive_loss(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor | float) -> torch.Tensor:
+    """The symmetric cross-entropy over the similarities of B pictures and B texts (figure 3 of the paper).
+
+    image, text: features of length 1, float [B, D], row i of one belonging to row i of the other. scale: what the
+    cosines are multiplied by. Raises ValueError if the shapes do not fit.
+    """
+    if image.ndim != 2 or image.shape != text.shape:
+        raise ValueError(f"image {list(image.shape)} and text {list(text.shape)} are not both [B, D]")
+    logits, own = scale * image @ text.T, torch.arange(len(image), device=image.device)  # [B, B], [B]
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def clamp_scale(model: CLIP) -> None:
+    """Keep the scale of the logits between 1 and 100, to be called after each step of training (section 2.5)."""
+    with torch.no_grad():
+        model.logit_scale.clamp_(0, MAX_LOG_SCALE)
+
+
+def zero_shot_classifier(model: CLIP, tokenizer: Tokenizer, prompts: Sequence[Sequence[str]]) -> torch.Tensor:
+    """The rows of a classifier, float [classes, embed_dim], from the prompts of each class.
+
+    A class is the mean of its prompts' features, brought back to length 1: an ensemble in the embedding space (Radford
+    et al. 2021, section 3.1.4). Raises ValueError if a class has no prompt.
+    """
+    if not prompts or not all(prompts):
+        raise ValueError("prompts: every class needs at least one sentence")
+    with torch.inference_mode():
+        features = text_features(model, tokenizer([text for texts in prompts for text in texts]))  # [all, D]
+        means = [group.mean(0) for group in features.split([len(texts) for texts in prompts])]  # classes x [D]
+        return F.normalize(torch.stack(means), dim=-1)
+
+
+def encode_images(model: CLIP, images: torch.Tensor, batch: int = 250) -> torch.Tensor:
+    """Features of length 1, float [n, embed_dim], of many pictures uint8 [n, 3, side, side]."""
+    with torch.inference_mode():
+        return torch.cat([image_features(model, images[i : i + batch]) for i in range(0, len(images), batch)])

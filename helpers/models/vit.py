@@ -7,28 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from helpers.models.layers import MultiHeadAttention
-
-
-class EncoderBlock(nn.Module):
-    """Attention, then a perceptron for each token, both after a normalisation and around a shortcut: equations 2, 3.
-
-    float [B, T, D] -> [B, T, D].
-    """
-
-    def __init__(self, width: int, heads: int, mlp: int) -> None:
-        super().__init__()
-        self.ln_1 = nn.LayerNorm(width, eps=1e-6)
-        self.self_attention = MultiHeadAttention(width, heads)
-        self.ln_2 = nn.LayerNorm(width, eps=1e-6)
-        # The two Dropouts are idle, but give the layers torchvision's numbers.
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp), nn.GELU(), nn.Dropout(0.0), nn.Linear(mlp, width), nn.Dropout(0.0)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.self_attention(self.ln_1(x))
-        return x + self.mlp(self.ln_2(x))
+from helpers.models.layers import Block
 
 
 class Encoder(nn.Module):
@@ -39,7 +18,7 @@ class Encoder(nn.Module):
         self.pos_embedding = nn.Parameter(torch.empty(1, tokens, width).normal_(std=0.02))
         self.layers = nn.Sequential()
         for i in range(layers):
-            self.layers.add_module(f"encoder_layer_{i}", EncoderBlock(width, heads, mlp))
+            self.layers.add_module(f"encoder_layer_{i}", Block(width, heads, mlp, eps=1e-6))
         self.ln = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -95,9 +74,13 @@ class VisionTransformer(nn.Module):
         patches = self.conv_proj(images).flatten(2).transpose(1, 2)  # [B, D, s, s] -> [B, N, D], row by row
         return torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)  # [B, 1 + N, D]
 
+    def tokens(self, images: torch.Tensor) -> torch.Tensor:
+        """What the class token and each patch hold in the end, for a decoder to look at: [B, C, S, S] -> [B, 1 + N, D]."""
+        return self.encoder(self.embed(images))
+
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """float [B, C, S, S] -> {label: float logits [B, classes]}, all read off the class token."""
-        cls = self.encoder(self.embed(images))[:, 0]  # [B, 1 + N, D] -> [B, D]
+        cls = self.tokens(images)[:, 0]  # [B, 1 + N, D] -> [B, D]
         return {label: head(cls) for label, head in self.heads.items()}
 
 

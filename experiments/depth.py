@@ -12,55 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.runner import Experiment, Figures, Settings, interval
-from helpers.worlds.streets import load_street
+from experiments.runner import Experiment, Figures, Settings
+from helpers.models.resnet import cifar_network
+from helpers.training.fit import Recipe, Shuffled, fit, seeded
+from helpers.training.statistics import interval, predict
 from helpers.worlds.street.sample import CLASSES
+from helpers.worlds.streets import load_street
 
 DEPTHS = (8, 20, 32, 56)
-WIDTHS = (8, 16, 32)
 BATCH, SIDE, TEST = 64, 32, 2_000
-
-
-class Block(nn.Module):
-    """Two 3×3 convolutions with batch normalisation, with or without the shortcut around them (the paper, figure 2).
-
-    float [B, in, H, W] -> [B, out, H/s, W/s].
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int, residual: bool) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.stride, self.more, self.residual = stride, outputs - inputs, residual
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        if self.residual:
-            y = y + F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))  # new channels: zero
-        return F.relu(y)
-
-
-def network(depth: int, residual: bool) -> nn.Sequential:
-    """The paper's network of `depth` = 6n + 2 layers: float [B, 3, 32, 32] -> float logits [B, 7].
-
-    Starts from torch's global generator. Raises ValueError for another depth.
-    """
-    n, rest = divmod(depth - 2, 6)
-    if n < 1 or rest:
-        raise ValueError(f"depth {depth} is not 6n + 2: choose 8, 14, 20, …")
-    layers = [nn.Conv2d(3, WIDTHS[0], 3, 2, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()]
-    for stage, width in enumerate(WIDTHS):
-        for block in range(n):
-            first = stage > 0 and block == 0
-            layers.append(Block(WIDTHS[stage - first], width, 2 if first else 1, residual))
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], len(CLASSES["vehicle"]))]
-    model = nn.Sequential(*layers)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # the paper, 3.4
-    return model
 
 
 def pictures(split: str, n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,37 +33,30 @@ def pictures(split: str, n: int) -> tuple[torch.Tensor, torch.Tensor]:
 def run(settings: Settings, seed: int) -> Figures:
     """Train one network; its training loss, test error and the norms of its layers' gradients."""
     images, labels = pictures("train", settings["scenes"])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = network(settings["depth"], settings["residual"]).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), settings["rate"], momentum=0.9, weight_decay=1e-4)
+    model = seeded(lambda: cifar_network(settings["depth"], settings["residual"], len(CLASSES["vehicle"])), seed)
+    model.to(memory_format=torch.channels_last)
     steps = settings["steps"]
-    generator = torch.Generator().manual_seed(seed)
-    losses, norms, convolutions = [], {}, [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = settings["rate"] * (0.1 if step >= 0.75 * steps else 1)
-        rows = torch.randint(len(labels), (BATCH,), generator=generator)
-        loss = F.cross_entropy(model(images[rows]), labels[rows])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if step in (0, steps // 2, steps - 1):
-            norms[str(step)] = [float(f"{m.weight.grad.norm().item():.3g}") for m in convolutions]
-        optimizer.step()
-        losses.append(loss.item())
-    model.eval()
+    recipe = Recipe(steps, settings["rate"], 1e-4, (0.9, 0.0), "sgd", warm_up=0, schedule="tenth", clip=0, seed=seed)
+    norms, convolutions = {}, [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+
+    def note(step: int, model: nn.Module) -> None:
+        if step - 1 in (0, steps // 2, steps - 1):
+            norms[str(step - 1)] = [float(f"{m.weight.grad.norm().item():.3g}") for m in convolutions]
+
+    def loss(net: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(net(images), labels)
+
+    done = fit(model, Shuffled((images, labels), BATCH, seed), loss, recipe, after_step=note, progress=False)
     test_images, test_labels = pictures("test", settings["test"])
-    with torch.inference_mode():
-        test = torch.cat([model(part).argmax(1) for part in test_images.split(500)])
-        # The training loss again, by the finished network and over all pictures: batches are noisy.
-        train = torch.cat([model(part) for part in images.split(500)])
+    # The training loss again, by the finished network and over all pictures: batches are noisy.
+    train, test = predict(model, images), predict(model, test_images)
     part = max(1, steps // 50)
     return {
         "loss": round(F.cross_entropy(train, labels).item(), 4),
         "train error": round((train.argmax(1) != labels).float().mean().item(), 4),
-        "test error": round((test != test_labels).float().mean().item(), 4),
+        "test error": round((test.argmax(1) != test_labels).float().mean().item(), 4),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "curve": [round(sum(losses[i : i + part]) / part, 3) for i in range(0, steps, part)],
+        "curve": [round(sum(done.losses[i : i + part]) / part, 3) for i in range(0, steps, part)],
         "gradient norms": norms,
     }
 

@@ -12,31 +12,24 @@ of varied length of training make, fitted here on logits of the accuracies.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import zlib
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.runner import ROOT, Experiment, Figures, Settings, interval
-from experiments.vit_vs_cnn import CNN
+from experiments.runner import Experiment, Figures, Settings
 from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
-from helpers.files import whole
-from helpers.street import render as street_render
+from helpers.models.layers import Block, padding_mask
+from helpers.models.resnet import SmallResNet
+from helpers.training.fit import Recipe, Shuffled, fit, seeded
+from helpers.training.statistics import interval, predict
+from helpers.worlds.drawn import Drawn, load
 from helpers.worlds.street.captions import caption
-from helpers.worlds.street.sample import scene_at
-from helpers.worlds.street.scene import KINDS, Scene
+from helpers.worlds.street.prompts import street_prompts
+from helpers.worlds.street.sample import one_vehicle
+from helpers.worlds.street.scene import KINDS
+from helpers.worlds.streets import OneVehicle
 from helpers.worlds.tokenizer import StreetTokenizer
-from helpers.zero_shot import street_prompts
 
 SIDE, BATCH, WIDTH, TOKENS = 48, 64, 64, 32
 MANY = ("photo", "cartoon", "painting", "mosaic")
@@ -44,37 +37,9 @@ UNSEEN = ("embroidery", "pixel art", "sketch")
 FOCI = ("everything", "what")
 
 
-def one_vehicle(split: str, i: int) -> Scene:
-    """Scene number `i` of `split` with its main vehicle alone, in the near lane."""
-    scene = scene_at(split, i)
-    return replace(scene, vehicles=(replace(scene.main, lane=0),), being=None)
-
-
-def _draw(split: str, styles: tuple[str, ...], numbers: Sequence[int]) -> np.ndarray:
-    images = np.empty((len(numbers), 3, SIDE, SIDE), np.uint8)
-    for out, i in zip(images, numbers, strict=True):
-        seed = zlib.crc32(f"one vehicle {split} {i}".encode())
-        drawn = street_render.render(one_vehicle(split, i), SIDE, seed, styles[i % len(styles)])
-        out[:] = drawn.transpose(2, 0, 1)  # [48, 48, 3] -> [3, 48, 48]
-    return images
-
-
-def pictures(split: str, n: int, styles: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first `n` pictures of `split`, uint8 [n, 3, 48, 48], in `styles` by turns, and their vehicles, int64 [n].
-
-    They are drawn on all cores and kept below build/, under a name that changes with the code that draws them.
-    """
-    sources = [Path(__file__), *sorted(Path(street_render.__file__).parent.glob("*.py"))]
-    key = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    path = ROOT / "build" / "pictures" / f"one-vehicle-{split}-{'-'.join(styles)}-{n}-{key}.npy"
-    if not path.exists():
-        parts = [range(start, min(start + 64, n)) for start in range(0, n, 64)]
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            drawn = np.concatenate(list(pool.map(partial(_draw, split, styles), parts)))
-        with whole(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, drawn)
-    vehicles = [KINDS.index(scene_at(split, i).main.kind) for i in range(n)]
-    return torch.from_numpy(np.load(path)), torch.tensor(vehicles)
+def pictures(split: str, n: int, styles: tuple[str, ...]) -> Drawn:
+    """The first `n` streets of `split` with one vehicle, in `styles` by turns."""
+    return load(OneVehicle(split, n, SIDE, styles), progress=False)
 
 
 class Words(nn.Module):
@@ -84,13 +49,13 @@ class Words(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(StreetTokenizer().vocab_size, WIDTH)
         self.positions = nn.Parameter(0.02 * torch.randn(TOKENS, WIDTH))
-        self.block = nn.TransformerEncoderLayer(WIDTH, 4, 4 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.block = Block(WIDTH, 4)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         length = int((ids != 0).sum(1).max())
         ids = ids[:, :length]
         x = self.embedding(ids) + self.positions[:length]  # [B, length, 64]
-        x = self.block(x, src_key_padding_mask=ids == 0)
+        x = self.block(x, padding_mask(ids != 0))
         kept = (ids != 0).to(x.dtype)[:, :, None]  # [B, length, 1]
         return (x * kept).sum(1) / kept.sum(1)
 
@@ -100,7 +65,7 @@ class Captions(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.images, self.words = CNN(WIDTH), Words()
+        self.images, self.words = SmallResNet(WIDTH), Words()
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def loss(self, images: torch.Tensor, *texts: torch.Tensor) -> torch.Tensor:
@@ -116,7 +81,8 @@ class Captions(nn.Module):
             [p for p in texts if "parked" not in p and "driving" not in p] for texts in street_prompts("vehicle")
         ]
         tokenizer = StreetTokenizer()
-        rows = [F.normalize(F.normalize(self.words(tokenizer(p)), dim=1).mean(0), dim=0) for p in prompts]  # 7 x [64]
+        ids = [tokenizer(texts).to(images.device) for texts in prompts]
+        rows = [F.normalize(F.normalize(self.words(texts), dim=1).mean(0), dim=0) for texts in ids]  # 7 x [64]
         return F.normalize(self.images(images), dim=1) @ torch.stack(rows).T
 
 
@@ -135,32 +101,29 @@ def _standard(images: torch.Tensor) -> torch.Tensor:
 
 def run(settings: Settings, seed: int) -> Figures:
     """Train one model; its accuracy on vehicles in photographs and in each style, seen or not."""
-    images, vehicles = pictures("train", settings["scenes"], tuple(settings["styles"]))
-    by_words = settings["supervision"] == "captions"
-    texts = _captions(len(images)) if by_words else None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Captions() if by_words else CNN(len(KINDS))
-    optimizer = torch.optim.AdamW(model.parameters(), settings["rate"], weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings["rate"], total_steps=settings["steps"], pct_start=0.1
+    street, by_words = (
+        pictures("train", settings["scenes"], tuple(settings["styles"])),
+        settings["supervision"] == "captions",
     )
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(settings["steps"]):
-        rows = torch.randint(len(images), (BATCH,), generator=generator)
-        batch = _standard(images[rows])
-        loss = model.loss(batch, *texts[rows].unbind(1)) if by_words else F.cross_entropy(model(batch), vehicles[rows])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    model.eval()
+    model = seeded(lambda: Captions() if by_words else SmallResNet(len(KINDS)), seed)
+
+    def loss(net: nn.Module, images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        images = _standard(images)
+        return net.loss(images, *target.unbind(1)) if by_words else F.cross_entropy(net(images), target)
+
+    target = _captions(len(street)) if by_words else street.labels["vehicle"]
+    fit(
+        model,
+        Shuffled((street.images, target), BATCH, seed),
+        loss,
+        Recipe(settings["steps"], settings["rate"], seed=seed),
+        progress=False,
+    )
 
     def accuracy(split: str, style: str) -> float:
-        unseen, truth = pictures(split, settings["test"], (style,))
-        with torch.inference_mode():
-            found = torch.cat([model(_standard(part)).argmax(1) for part in unseen.split(500)])
-        return round((found == truth).float().mean().item(), 4)
+        unseen = pictures(split, settings["test"], (style,))
+        found = predict(model, _standard(unseen.images)).argmax(1)
+        return round((found == unseen.labels["vehicle"]).float().mean().item(), 4)
 
     figures: Figures = {style: accuracy("test", style) for style in (*MANY, *UNSEEN)}
     # Chosen by photographs alone: a rate chosen by an unseen style would have seen it.
@@ -250,4 +213,5 @@ EXPERIMENT = Experiment(
     tuned_by="validation error",
     tuned=lambda settings: settings | {"steps": min(settings["steps"], 350)},
     prepare=prepare,
+    data=("tokenizer/street.json",),
 )

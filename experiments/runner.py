@@ -2,17 +2,17 @@
 
 An experiment is written down before it runs: its hypothesis, its arms (each a dictionary of settings), its seeds, its
 metric and the rule that decides. Each run of one arm with one seed is kept in build/experiments/ as soon as it is
-done, so an experiment that was stopped goes on where it was; the whole is written to data/results/.
+done, under a key of its settings and of the code and data that made it, so an experiment that was stopped goes on where
+it was, and one whose code was changed begins anew. The whole is written to data/results/.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import math
 import platform
 import shutil
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import t as student_t
 
-from helpers.files import whole
+from helpers.cores import available_cores
+from helpers.files import BUILD, DATA, code_digest, write_json
+from helpers.training.device import pick_device
+from helpers.training.fit import Diverged
+from helpers.training.statistics import interval
 
-ROOT = Path(__file__).resolve().parent.parent
 TUNING_SEED = 1000  # no arm is judged with the seed with which its settings were chosen
 Settings = dict[str, Any]
 Figures = dict[str, Any]
@@ -43,13 +45,14 @@ class Experiment:
         hypothesis, metric, rule: sentences; the rule says which figures mean confirmed, refuted or undecided.
         arms: the settings of each arm. Dearer arms last: they are begun first, so that no core is idle at the end.
         seeds: each arm runs once with each.
-        run: (settings, seed) -> figures, which JSON can hold.
+        run: (settings, seed) -> figures, which JSON can hold. It may raise Diverged.
         judge: (figures of each arm in the order of the seeds) -> the verdict and the numbers that it rests on. With
             `--quick` it gets figures that mean nothing, and must not fail.
         quick: settings that replace those of every arm with `--quick`, where each arm runs with two seeds.
         grid: values of a setting among which each arm takes the one with the lowest figure `tuned_by`.
         tuned: the settings with which the grid is tried for an arm; arms for which they are equal share the trial.
         prepare: (settings of every run) -> None, called once before the runs, to draw data that they share.
+        data: files below data/ that the runs read.
     """
 
     name: str
@@ -65,30 +68,17 @@ class Experiment:
     tuned_by: str = ""
     tuned: Callable[[Settings], Settings] = dict
     prepare: Callable[[list[Settings]], None] = lambda settings: None
+    data: tuple[str, ...] = ()
 
-
-def interval(values: Sequence[float]) -> dict[str, float | list[float]]:
-    """The mean of `values`, two at least, with its 95 % interval by Student's t. Raises ValueError for fewer."""
-    n = len(values)
-    if n < 2:
-        raise ValueError(f"{n} value has no spread: an interval needs two seeds at least")
-    mean = statistics.fmean(values)
-    half = float(student_t.ppf(0.975, n - 1)) * statistics.stdev(values) / n**0.5
-    return {"mean": mean, "interval": [mean - half, mean + half]}
+    @property
+    def code(self) -> str:
+        """What the runs are made by: a digest of the experiment's module, of all it imports, and of its data."""
+        return code_digest(f"experiments.{self.name}", data=self.data)
 
 
 def result_path(name: str, quick: bool = False) -> Path:
     """Where the result of the experiment `name` lies."""
-    return ROOT / "build" / "quick" / f"{name}.json" if quick else ROOT / "data" / "results" / f"{name}.json"
-
-
-def load_result(name: str, quick: bool = False) -> Figures:
-    """The stored result of the experiment `name`. Raises FileNotFoundError, with the remedy, if there is none."""
-    path = result_path(name, quick)
-    if not path.exists():
-        command = f"python -m experiments run {name}" + (" --quick" if quick else "")
-        raise FileNotFoundError(f"the experiment {name!r} has no result yet: {command}")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return BUILD / "quick" / f"{name}.json" if quick else DATA / "results" / f"{name}.json"
 
 
 def environment() -> Figures:
@@ -97,14 +87,9 @@ def environment() -> Figures:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
+        "device": str(pick_device()),
+        "cores": available_cores(),
     }
-
-
-def write_json(path: Path, content: Figures) -> None:
-    """Write `content` whole or not at all."""
-    with whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _one_thread() -> None:
@@ -113,10 +98,17 @@ def _one_thread() -> None:
 
 
 def _run(name: str, settings: Settings, seed: int, kept: Path) -> Figures:
-    """One run, in a process of its own; returns it, as it is kept in the file `kept`."""
+    """One run, in a process of its own; returns it, as it is kept in the file `kept`.
+
+    A run that diverged has the reason as "diverged", and no figures.
+    """
     start = time.perf_counter()
-    figures = import_module(f"experiments.{name}").EXPERIMENT.run(settings, seed)
-    done = {"seed": seed, "settings": settings, "figures": figures, "seconds": round(time.perf_counter() - start, 1)}
+    done: Figures = {"seed": seed, "settings": settings}
+    try:
+        done["figures"] = import_module(f"experiments.{name}").EXPERIMENT.run(settings, seed)
+    except Diverged as reason:
+        done |= {"figures": {}, "diverged": str(reason)}
+    done["seconds"] = round(time.perf_counter() - start, 1)
     write_json(kept, done)
     return done
 
@@ -125,10 +117,9 @@ def _run_all(
     experiment: Experiment, tasks: Iterable[tuple[Settings, int]], workers: int, folder: Path
 ) -> list[Figures]:
     """The runs of `tasks`, in their order; only those are made that are not kept in `folder` already."""
-    tasks = list(tasks)
-    paths = []
+    tasks, code, paths = list(tasks), experiment.code, []
     for settings, seed in tasks:
-        told = json.dumps([settings, seed], sort_keys=True).encode()
+        told = json.dumps([settings, seed, code], sort_keys=True).encode()
         paths.append(folder / f"{hashlib.sha256(told).hexdigest()[:16]}.json")
     missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
     if len(missing) < len(set(paths)):
@@ -143,9 +134,8 @@ def _run_all(
             for number, future in enumerate(as_completed(waiting), start=1):
                 run = future.result()
                 told = ", ".join(f"{key} {value}" for key, value in run["settings"].items())
-                print(
-                    f"{number} of {len(missing)}: {told}, seed {run['seed']}, {run['seconds']:.0f} s", file=sys.stderr
-                )
+                end = "DIVERGED" if "diverged" in run else f"{run['seconds']:.0f} s"
+                print(f"{number} of {len(missing)}: {told}, seed {run['seed']}, {end}", file=sys.stderr)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -161,9 +151,8 @@ def _choose(experiment: Experiment, arms: Mapping[str, Settings], workers: int, 
     runs = _run_all(experiment, tasks, workers, folder)
     for number, own in enumerate(arms.values()):
         tried = runs[number * len(values) : (number + 1) * len(values)]
-        losses = [run["figures"][experiment.tuned_by] for run in tried]
-        # A run that went to infinity or to nan is no choice.
-        best = tried[min(range(len(tried)), key=lambda i: (not losses[i] < float("inf"), losses[i]))]
+        # A run that diverged is no choice.
+        best = min(tried, key=lambda run: run["figures"].get(experiment.tuned_by, math.inf))
         own[setting] = best["settings"][setting]
     unique = {json.dumps(run["settings"], sort_keys=True): run for run in runs}
     return list(unique.values())
@@ -172,11 +161,11 @@ def _choose(experiment: Experiment, arms: Mapping[str, Settings], workers: int, 
 def run(experiment: Experiment, quick: bool = False, workers: int | None = None) -> Figures:
     """Run what is missing of `experiment`, judge it, write the result and return it.
 
-    Each of `workers` processes (default: one for each core) computes with one thread. Raises what a run raises; the
-    runs that were done are kept.
+    Each of `workers` processes (default: one for each core) computes with one thread. Where a run diverged, the verdict
+    is "undecided" and says which. Raises what else a run raises; the runs that were done are kept.
     """
-    workers = workers or os.cpu_count() or 1
-    folder = ROOT / "build" / ("quick" if quick else "experiments") / experiment.name
+    workers = workers or available_cores()
+    folder = BUILD / ("quick" if quick else "experiments") / experiment.name
     if quick:
         shutil.rmtree(folder, ignore_errors=True)  # a trial of the code as it is now
     arms = {arm: own | (experiment.quick if quick else {}) for arm, own in experiment.arms.items()}
@@ -191,15 +180,19 @@ def run(experiment: Experiment, quick: bool = False, workers: int | None = None)
     for arm, first in zip(arms, range(0, len(runs), len(seeds)), strict=True):
         for one in runs[first : first + len(seeds)]:
             one["arm"] = arm
-    figures = {arm: [one["figures"] for one in runs if one["arm"] == arm] for arm in arms}
-    verdict = experiment.judge(figures) | ({"verdict": "none, a quick trial"} if quick else {})
+    diverged = [f"{one['arm']}, seed {one['seed']}: {one['diverged']}" for one in runs if "diverged" in one]
+    if diverged:
+        verdict = {"verdict": "undecided", "diverged": diverged}
+    else:
+        verdict = experiment.judge({arm: [one["figures"] for one in runs if one["arm"] == arm] for arm in arms})
     result = {
         "name": experiment.name,
         "hypothesis": experiment.hypothesis,
         "metric": experiment.metric,
         "rule": experiment.rule,
         "quick": quick,
-        "verdict": verdict,
+        "verdict": verdict | ({"verdict": "none, a quick trial"} if quick else {}),
+        "code": experiment.code,
         "environment": environment() | {"workers": workers},
         "seconds": {
             "of this call": round(time.perf_counter() - start),
@@ -220,14 +213,16 @@ def report(result: Figures) -> str:
         lines.append("A QUICK TRIAL: its figures show that the code runs, and nothing else.")
     arms: dict[str, list[Figures]] = {}
     for one in result["runs"]:
-        arms.setdefault(one["arm"], []).append(one["figures"])
-    for arm, figures in arms.items():
+        arms.setdefault(one["arm"], []).append(one)
+    for arm, runs in arms.items():
+        figures = [one["figures"] for one in runs if "diverged" not in one]
         told = []
-        for key, value in figures[0].items():
+        for key, value in figures[0].items() if len(figures) > 1 else ():
             if isinstance(value, int | float):
                 mean = interval([one[key] for one in figures])
                 low, high = mean["interval"]
                 told.append(f"{key} {mean['mean']:.4g} ({low:.4g} to {high:.4g})")
-        lines.append(f"{arm}, {len(figures)} seeds: " + "; ".join(told))
+        lost = f", {len(runs) - len(figures)} of them diverged" if len(figures) < len(runs) else ""
+        lines.append(f"{arm}, {len(runs)} seeds{lost}: " + "; ".join(told))
     lines += [f"verdict: {json.dumps(result['verdict'])}", f"seconds: {result['seconds']}"]
     return "\n".join(lines)

@@ -10,49 +10,45 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-import time
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from experiments.runner import ROOT, Figures, environment, write_json
-from experiments.street_readers import TEST_SCENES, TEST_SEED, share
-from helpers.models.clip import CONFIGURATION, build_clip, image_features, street_clip, text_features
-from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
-from helpers.files import whole
+from experiments.runner import Figures
+from experiments.shipped import ShippedModel
+from helpers.models.clip import (
+    CONFIGURATION,
+    build_clip,
+    clamp_scale,
+    contrastive_loss,
+    encode_images,
+    image_features,
+    text_features,
+    zero_shot_classifier,
+)
+from helpers.training.fit import Batch, Recipe, Shuffled
+from helpers.training.statistics import share
+from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import caption
-from helpers.worlds.streets import StreetImages, load_street
+from helpers.worlds.street.prompts import street_prompts
 from helpers.worlds.street.sample import CLASSES, HELD_OUT_TREES, HELD_OUT_VEHICLES
 from helpers.worlds.street.scene import COLOURS, KINDS
 from helpers.worlds.street.shifts import SHIFTS, read_adversarial
+from helpers.worlds.streets import load_street
 from helpers.worlds.tokenizer import StreetTokenizer
-from helpers.weights.pretrained import DATA
-from helpers.zero_shot import encode_images, street_prompts, zero_shot_classifier
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the brightness of red, green, blue
 # The sentences kept for each picture, by focus: in each step one of each group is used.
 GROUPS = (("everything",) * 2, ("what",) * 3, ("where", "count", "time", "road"))
-CHECKPOINT_STEPS = 200
 
 
-@dataclass(frozen=True)
-class ClipRecipe:
-    """How the model is trained: AdamW, the rate rising for a tenth of the steps and then falling to zero."""
-
-    scenes: int = 48_000
-    epochs: int = 10
-    rate: float = 1.2e-3
-    weight_decay: float = 0.05
-    batch: int = 128
-    grey: float = 0.1  # the share of pictures that lose their colours at the end of training
-    grey_until: float = 0.6  # the part of the steps over which that share falls from 1
-    seed: int = 0
-    split: str = field(default="train", init=False)
+GREY, GREY_UNTIL = (
+    0.1,
+    0.6,
+)  # the share of grey pictures at the end, and the part of the steps over which it falls to it
 
 
 def uncoloured(text: str) -> str:
@@ -60,7 +56,7 @@ def uncoloured(text: str) -> str:
     return re.sub(rf"\b(?:{'|'.join(COLOURS)}) ", "", re.sub(r"\ban orange ", "a ", text))
 
 
-def sentences(street: StreetImages, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def sentences(street: Drawn, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids of the captions of each picture, in the order of GROUPS, int16 [n, 9, 32]; the same without colours.
 
     What is said of one vehicle is said of the main one, as alt-text says what a picture is of.
@@ -76,108 +72,39 @@ def sentences(street: StreetImages, seed: int) -> tuple[torch.Tensor, torch.Tens
     return tuple(ids.short().view(len(street), -1, ids.shape[1]) for ids in both)  # [n·9, 32] -> [n, 9, 32]
 
 
-@dataclass(frozen=True, eq=False)
-class Batches:
-    """What each step is trained on; step k of a recipe is the same whenever it is asked for."""
+def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
+    """Pictures uint8 [B, 3, 96, 96], and for each of GROUPS one caption of each, int64 [B, 32]."""
+    street, tokenizer = load_street("train", scenes, captions=0), StreetTokenizer()
+    in_mirror = torch.arange(tokenizer.vocab_size)  # each id's id in the mirror
+    (left,), (right,) = tokenizer.encode("left"), tokenizer.encode("right")
+    in_mirror[[left, right]] = in_mirror[[right, left]]
 
-    recipe: ClipRecipe
-    street: StreetImages
-    ids: torch.Tensor  # int16 [n, 9, 32]
-    grey_ids: torch.Tensor
-    mirrored: torch.Tensor  # int64 [512]: each id's id in the mirror
-
-    @classmethod
-    def load(cls, recipe: ClipRecipe) -> Batches:
-        """Draw (or read from the cache) the pictures, and write their captions."""
-        street = load_street(recipe.split, recipe.scenes, captions=0)
-        tokenizer = StreetTokenizer()
-        mirrored = torch.arange(tokenizer.vocab_size)
-        (left,), (right,) = tokenizer.encode("left"), tokenizer.encode("right")
-        mirrored[[left, right]] = mirrored[[right, left]]
-        return cls(recipe, street, *sentences(street, recipe.seed), mirrored)
-
-    @property
-    def steps(self) -> int:
-        """How many steps the recipe has."""
-        return self.recipe.epochs * (self.recipe.scenes // self.recipe.batch)
-
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, ...]:
-        """Pictures uint8 [B, 3, 96, 96], and for each of GROUPS one caption of each, int64 [B, 32]."""
-        recipe = self.recipe
-        epoch, k = divmod(step, recipe.scenes // recipe.batch)
-        order = torch.randperm(recipe.scenes, generator=torch.Generator().manual_seed(1000 * recipe.seed + epoch))
-        rows = order[k * recipe.batch : (k + 1) * recipe.batch]
-        generator = torch.Generator().manual_seed(1_000_000 * (recipe.seed + 1) + step)
-        images = self.street.images[rows]  # [B, 3, 96, 96]
-        share = max(recipe.grey, 1 - step / (recipe.grey_until * self.steps)) if recipe.grey_until else recipe.grey
-        grey = torch.rand(recipe.batch, generator=generator) < share
+    def change(parts: Batch, generator: torch.Generator, step: int) -> Batch:
+        images, ids, grey_ids = parts  # [B, 3, 96, 96], 2 × [B, 9, 32]
+        share = max(GREY, 1 - step / (GREY_UNTIL * recipe.steps)) if GREY_UNTIL else GREY
+        grey = torch.rand(len(images), generator=generator) < share
         luma = (images[grey].float() * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)  # [G, 1, 96, 96]
         images[grey] = luma.round().to(torch.uint8).expand(-1, 3, -1, -1)
-        texts, first = [], 0
+        texts, first, rows = [], 0, torch.arange(len(images))
         for group in GROUPS:
-            which = first + torch.randint(len(group), (recipe.batch,), generator=generator)
-            texts.append(torch.where(grey[:, None], self.grey_ids[rows, which], self.ids[rows, which]).long())
+            which = first + torch.randint(len(group), (len(images),), generator=generator)
+            texts.append(torch.where(grey[:, None], grey_ids[rows, which], ids[rows, which]).long())
             first += len(group)
         if torch.rand((), generator=generator) < 0.5:
-            images, texts = images.flip(3), [self.mirrored[ids] for ids in texts]
+            images, texts = images.flip(3), [in_mirror[ids] for ids in texts]
         return images, *texts
 
+    return Shuffled((street.images, *sentences(street, recipe.seed)), batch, recipe.seed, change)
 
-def loss_of(model: nn.Module, images: torch.Tensor, *texts: torch.Tensor) -> torch.Tensor:
+
+def loss(model: nn.Module, images: torch.Tensor, *texts: torch.Tensor) -> torch.Tensor:
     """The mean of the contrastive losses of the pictures with each of the groups of captions [B, 32]."""
     pictures, scale = image_features(model, images), model.logit_scale.exp()
     groups = text_features(model, torch.cat(texts)).chunk(len(texts))  # [groups·B, D] -> groups of [B, D]
     return torch.stack([contrastive_loss(pictures, group, scale) for group in groups]).mean()
 
 
-def optimizer_of(model: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that spares gains, biases, embeddings and the scale from decay (Radford et al. 2021, section 2.5)."""
-    decayed = [p for name, p in model.named_parameters() if p.ndim >= 2 and "embedding" not in name]
-    spared = [p for name, p in model.named_parameters() if p.ndim < 2 or "embedding" in name]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, rate, betas=(0.9, 0.98), fused=True)
-
-
-def fit_clip(recipe: ClipRecipe, checkpoint: Path, configuration: Path = CONFIGURATION) -> tuple[nn.Module, Figures]:
-    """Train; returns the model and the facts of the run. Stopped and called again, it goes on at its checkpoint."""
-    told = asdict(recipe)
-    batches = Batches.load(recipe)
-    model = build_clip(configuration, recipe.seed)
-    optimizer = optimizer_of(model, recipe.rate, recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.rate, total_steps=batches.steps, pct_start=0.1, cycle_momentum=False
-    )
-    parts, first, seconds = {"model": model, "optimizer": optimizer, "schedule": schedule}, 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        if state["recipe"] == told:
-            for name, part in parts.items():
-                part.load_state_dict(state[name])
-            first, seconds = state["step"], state["seconds"]
-            print(f"going on after step {first} of {checkpoint}", file=sys.stderr)
-    start, total = time.perf_counter(), 0.0
-    for step in range(first, batches.steps):
-        loss = loss_of(model, *batches[step])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, MAX_LOG_SCALE)
-        total += loss.item()
-        if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == batches.steps:
-            seconds += time.perf_counter() - start
-            state = {name: part.state_dict() for name, part in parts.items()}
-            with whole(checkpoint) as temporary:
-                torch.save(state | {"recipe": told, "step": step + 1, "seconds": seconds}, temporary)
-            mean = total / ((step % CHECKPOINT_STEPS) + 1)
-            told_now = f"loss {mean:.3f}, scale {model.logit_scale.exp():.1f}, {seconds:.0f} s"
-            print(f"step {step + 1} of {batches.steps}, {told_now}", file=sys.stderr, flush=True)
-            start, total = time.perf_counter(), 0.0
-    return model, {"recipe": told, "steps": batches.steps, "seconds": round(seconds)}
-
-
-def measure_clip(model: nn.Module, n: int, seed: int) -> Figures:
+def measure(model: nn.Module, n: int, seed: int) -> Figures:
     """Every zero-shot figure of the model on scenes drawn afresh with `seed`: the test split, unseen pairs, shifts.
 
     "colour_vehicle" is right if both are, out of 63 pairs. "unseen_pairs" is the same figure for scenes whose main
@@ -190,12 +117,12 @@ def measure_clip(model: nn.Module, n: int, seed: int) -> Figures:
     for label in (*CLASSES, "colour_vehicle"):
         rows[label] = zero_shot_classifier(model, tokenizer, street_prompts(label))
 
-    def right(street: StreetImages) -> dict[str, torch.Tensor]:
+    def right(street: Drawn) -> dict[str, torch.Tensor]:
         features = encode_images(model, street.images)
         truth = street.labels | {"colour_vehicle": street.labels["colour"] * len(KINDS) + street.labels["vehicle"]}
         return {label: (features @ rows[label].T).argmax(1) == truth[label] for label in truth}
 
-    def drawn(split: str, n: int, shift: str | None = None) -> StreetImages:
+    def drawn(split: str, n: int, shift: str | None = None) -> Drawn:
         return load_street(split, n, seed=seed, shift=shift, cache=False, progress=False, captions=0)
 
     street = drawn("test", n)
@@ -230,22 +157,18 @@ def _first_of_1000(model: nn.Module, tokenizer: StreetTokenizer, seed: int) -> t
     return similarity.argmax(1) == torch.arange(len(texts))
 
 
-def evaluate_street_clip(test_seed: int, scenes: int) -> Figures:
-    """Measure the shipped model again, on scenes drawn afresh with `test_seed`."""
-    figures = measure_clip(street_clip(), scenes, test_seed)
-    return {"model": "street-clip", "test_seed": test_seed, "scenes": scenes, "figures": figures}
-
-
-def train_street_clip(quick: bool = False) -> None:
-    """Train the shipped model, measure it and store both; with `quick` a minute's trial, below build/."""
-    recipe = ClipRecipe(scenes=1_024, epochs=2) if quick else ClipRecipe()
-    scratch = ROOT / "build" / ("quick" if quick else "training")
-    model, facts = fit_clip(recipe, scratch / "street-clip.checkpoint")
-    target = scratch if quick else DATA
-    state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    with whole(target / "weights" / "street-clip.safetensors") as temporary:
-        save_file(state, temporary, metadata={"model": "street-clip"})
-    facts = {"model": "street-clip", "configuration": json.loads(CONFIGURATION.read_text(encoding="utf-8")), **facts}
-    facts |= {"environment": environment() | {"threads": torch.get_num_threads()}, "test_seed": TEST_SEED}
-    facts["figures"] = measure_clip(model, 200 if quick else TEST_SCENES, TEST_SEED)
-    write_json(target / "weights" / "street-clip.json", facts)
+MODELS = (
+    ShippedModel(
+        "street-clip",
+        Recipe(0, 1.2e-3, 0.05, betas=(0.9, 0.98)),
+        scenes=48_000,
+        epochs=10,
+        batch=128,
+        build=lambda seed: build_clip(seed=seed),
+        batches=batches,
+        loss=loss,
+        measure=measure,
+        facts={"configuration": json.loads(CONFIGURATION.read_text(encoding="utf-8"))},
+        after_step=clamp_scale,
+    ),
+)

@@ -135,8 +135,8 @@ def contrastive_loss(image: torch.Tensor, text: torch.Tensor, scale: torch.Tenso
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
-def clamp_scale(model: CLIP) -> None:
-    """Keep the scale of the logits between 1 and 100, to be called after each step of training (section 2.5)."""
+def clamp_scale(step: int, model: CLIP) -> None:
+    """Keep the scale of the logits between 1 and 100, after each step of training (section 2.5)."""
     with torch.no_grad():
         model.logit_scale.clamp_(0, MAX_LOG_SCALE)
 

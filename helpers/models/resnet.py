@@ -1,4 +1,4 @@
-"""A small residual network that reads a street scene: one body, one head for each label (He et al. 2016)."""
+"""Residual networks (He et al. 2016): the paper's family for small pictures, and small ones that read a street scene."""
 
 from __future__ import annotations
 
@@ -65,3 +65,61 @@ class StreetResNet(nn.Module):
         x = self.stages(self.stem(x.contiguous(memory_format=torch.channels_last)))  # [B, C, S/16, S/16]
         x = F.adaptive_avg_pool2d(x, 3).flatten(1)  # [B, C, 3, 3] -> [B, 9C]
         return {label: head(x) for label, head in self.heads.items()}
+
+
+class SmallResNet(nn.Module):
+    """Four stages of basic blocks and a mean over all places: float [B, 3, S, S] -> float [B, classes]."""
+
+    def __init__(self, classes: int, widths: tuple[int, ...] = (16, 32, 54, 106)) -> None:
+        super().__init__()
+        stem = (nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+        stages = (BasicBlock(a, b, stride=2) for a, b in pairwise(widths))
+        self.body = nn.Sequential(*stem, BasicBlock(widths[0], widths[0]), *stages)
+        self.head = nn.Linear(widths[-1], classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(images).mean((2, 3)))  # [B, D, s, s] -> [B, D] -> [B, classes]
+
+
+class CifarBlock(nn.Module):
+    """Two 3×3 convolutions, with or without the shortcut around them (the paper, figure 2).
+
+    The shortcut pads new channels with zeros (option A), so that it has no parameters: a residual network has exactly
+    those of the plain one. float [B, in, H, W] -> [B, out, H/s, W/s].
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, residual: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride, self.more, self.residual = stride, outputs - inputs, residual
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.residual:
+            y = y + F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))  # new channels: zero
+        return F.relu(y)
+
+
+def cifar_network(depth: int, residual: bool, classes: int, widths: tuple[int, ...] = (8, 16, 32)) -> nn.Sequential:
+    """The paper's network of `depth` = 6n + 2 layers (section 4.2): float [B, 3, 32, 32] -> float logits [B, classes].
+
+    *Ours, smaller:* half the widths, and the first convolution halves the side. Starts from torch's global generator.
+    Raises ValueError for another depth.
+    """
+    n, rest = divmod(depth - 2, 6)
+    if n < 1 or rest:
+        raise ValueError(f"depth {depth} is not 6n + 2: choose 8, 14, 20, …")
+    layers = [nn.Conv2d(3, widths[0], 3, 2, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    for stage, width in enumerate(widths):
+        for block in range(n):
+            first = stage > 0 and block == 0
+            layers.append(CifarBlock(widths[stage - first], width, 2 if first else 1, residual))
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)]
+    model = nn.Sequential(*layers)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # section 3.4
+    return model

@@ -1,10 +1,13 @@
-"""Where tensors live, and random numbers that can be repeated."""
+"""Where tensors live."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 
 def pick_device(prefer: str | None = None) -> torch.device:
@@ -28,6 +31,16 @@ def pick_device(prefer: str | None = None) -> torch.device:
     return torch.device(wanted)
 
 
-def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of random numbers of its own, started at `seed`; torch's global state stays untouched."""
-    return torch.Generator(device=device).manual_seed(seed)
+@contextmanager
+def moved(model: nn.Module, device: torch.device | None = None) -> Iterator[torch.device]:
+    """Bring `model` to a device (default: the one of `pick_device`), and back in the end to where it was.
+
+    So a long computation runs on the fastest device, and a cell that asks the model about one picture need not know.
+    """
+    device = device or pick_device()
+    home = next((p.device for p in model.parameters()), device)
+    model.to(device)
+    try:
+        yield device
+    finally:
+        model.to(home)

@@ -1,0 +1,107 @@
+"""What a shipped model is, and how one is trained, measured and stored, always in the same way."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from experiments.runner import Figures, environment
+from helpers.files import BUILD, DATA, code_digest, whole, write_json
+from helpers.training.fit import Recipe, fit
+
+TEST_SEED, TEST_SCENES = 1, 2_000
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """A model whose weights lie in data/weights, and all that makes and measures them again.
+
+    Args:
+        name: of the model and of its files; a module of `experiments` lists it in MODELS.
+        recipe: how it is trained; its `steps` are counted from `epochs`, `scenes` and `batch`.
+        scenes, epochs, batch: how many training scenes, how often each is seen, and how many in a step.
+        build: (seed) -> the model, untrained.
+        batches: (scenes, batch, recipe) -> what `fit` takes.
+        loss: (model, *batch) -> a mean loss.
+        measure: (model, scenes, seed) -> its figures on scenes drawn afresh with the seed; None if it is not shipped.
+        facts: what else its JSON file tells, such as its configuration.
+        after_step: as for `fit`.
+        finish: (model, quick, folder) -> None, in place of storing and measuring the weights.
+    """
+
+    name: str
+    recipe: Recipe
+    scenes: int
+    epochs: int
+    batch: int
+    build: Callable[[int], nn.Module]
+    batches: Callable[[int, int, Recipe], Callable[[int], Iterable[tuple[torch.Tensor, ...]]]]
+    loss: Callable[..., torch.Tensor]
+    measure: Callable[[nn.Module, int, int], Figures] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    after_step: Callable[[int, nn.Module], None] | None = None
+    finish: Callable[[nn.Module, bool, Path], None] | None = None
+
+    @property
+    def whole_recipe(self) -> Recipe:
+        """The recipe with the number of its steps."""
+        return replace(self.recipe, steps=self.epochs * (self.scenes // self.batch))
+
+
+def train(shipped: ShippedModel, quick: bool = False) -> None:
+    """Train the model, measure it and store both; with `quick` a trial of the whole path, below build/.
+
+    A training that was stopped goes on at its checkpoint, if the code that it depends on is still the same.
+    """
+    scratch, target = BUILD / ("quick" if quick else "training") / shipped.name, DATA
+    if quick:
+        shipped, target = replace(shipped, scenes=1_024, epochs=2), scratch
+        shutil.rmtree(scratch, ignore_errors=True)
+    recipe, code = shipped.whole_recipe, code_digest(shipped.loss.__module__)
+    checkpoint = scratch / f"{code}.checkpoint"  # a new name for new code, so that none is mixed up
+    model = shipped.build(recipe.seed)
+    run = fit(
+        model,
+        shipped.batches(shipped.scenes, shipped.batch, recipe),
+        shipped.loss,
+        recipe,
+        checkpoint=checkpoint,
+        key=code,
+        after_step=shipped.after_step,
+        progress=False,
+        told=lambda figures: print(f"{shipped.name}: {figures} of {recipe.steps}", file=sys.stderr, flush=True),
+    )
+    if shipped.finish:
+        shipped.finish(model, quick, target)
+    else:
+        weights = target / "weights" / f"{shipped.name}.safetensors"
+        with whole(weights) as temporary:
+            state = {key: value.contiguous() for key, value in model.state_dict().items()}
+            save_file(state, temporary, metadata={"model": shipped.name})
+        facts = {"model": shipped.name, **shipped.facts, "steps": recipe.steps, "seconds": round(run.seconds)}
+        facts["recipe"] = asdict(recipe) | {
+            "scenes": shipped.scenes,
+            "epochs": shipped.epochs,
+            "batch": shipped.batch,
+            "split": "train",
+        }
+        facts |= {"code": code, "environment": environment() | {"threads": torch.get_num_threads()}}
+        facts |= {"test_seed": TEST_SEED, "figures": shipped.measure(model, 200 if quick else TEST_SCENES, TEST_SEED)}
+        write_json(weights.with_suffix(".json"), facts)
+        if not quick:
+            print("now: python -m tools.make_manifest", file=sys.stderr)
+    checkpoint.unlink(missing_ok=True)  # what is stored is no longer to be gone on with
+
+
+def evaluate(shipped: ShippedModel, model: nn.Module, test_seed: int, scenes: int) -> Figures:
+    """Measure `model` again, on scenes drawn afresh with `test_seed`."""
+    figures = shipped.measure(model, scenes, test_seed)
+    return {"model": shipped.name, "test_seed": test_seed, "scenes": scenes, "figures": figures}

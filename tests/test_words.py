@@ -11,21 +11,22 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from helpers.worlds.photographs import photo
-from helpers.weights.pretrained import DATA, WeightsError, load_classifier, shipped
+from helpers.files import DATA
 from helpers.models.devise import (
     PIECES,
     WEIGHTS,
     class_rows,
-    descriptions,
     label_scores,
-    load_words,
     pack,
     padded,
     photo_features,
     ridge,
     unpack,
 )
+from helpers.weights.pretrained import load
+from helpers.weights.store import WeightsError, shipped
+from helpers.worlds.imagenet import descriptions
+from helpers.worlds.photographs import photo
 from tools import make_words
 
 TEXTS = ["cat", "a cup of coffee", "Egyptian cat: a domestic cat of Egypt", "Zürich", "xyzzyqwv 12%", "猫 ☕"]
@@ -34,7 +35,7 @@ FLOOR = 41, 78  # per cent; measured 43.3 and 81.0, the mean of the three seeds 
 
 @cache
 def words():
-    return load_words()
+    return load("words").model
 
 
 @cache
@@ -52,14 +53,14 @@ def test_the_files_are_small_and_say_where_they_come_from():
 
 def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
     (tmp_path / "words").mkdir()
-    (tmp_path / "README.md").write_bytes((DATA / "README.md").read_bytes())
+    (tmp_path / "manifest.json").write_bytes((DATA / "manifest.json").read_bytes())
     (tmp_path / PIECES).write_bytes((DATA / PIECES).read_bytes())
     damaged = bytearray((DATA / WEIGHTS).read_bytes())
     damaged[-1] ^= 1
     (tmp_path / WEIGHTS).write_bytes(damaged)
-    monkeypatch.setattr("helpers.weights.pretrained.DATA", tmp_path)
+    monkeypatch.setattr("helpers.weights.store.DATA", tmp_path)
     with pytest.raises(WeightsError, match=r"encoder\.safetensors in .* is damaged"):
-        load_words()
+        load("words")
 
 
 def test_it_loads_and_encodes_without_network_and_without_pickle(monkeypatch):
@@ -70,7 +71,7 @@ def test_it_loads_and_encodes_without_network_and_without_pickle(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", forbidden)
     monkeypatch.setattr(torch, "load", forbidden)
     monkeypatch.setattr("pickle.Unpickler", forbidden)
-    assert load_words().encode(["cat"]).shape == (1, 384)
+    assert load("words").model.encode(["cat"]).shape == (1, 384)
 
 
 def test_vectors_have_unit_length_and_do_not_depend_on_the_company():
@@ -177,7 +178,7 @@ def unseen(seed: int, shuffled: bool = False) -> tuple[float, float]:
     texts = class_vectors()
     if shuffled:
         texts = texts[torch.randperm(1000, generator=generator)]
-    rows = class_rows()
+    rows = class_rows(load("squeezenet1_1"))
     labels = torch.nn.functional.normalize(ridge(texts[known], rows[known], 3.0)(texts[rest]), dim=1)
     scores = rows[rest] @ labels.T
     rank = (scores > scores.diagonal()[:, None]).sum(1)
@@ -195,7 +196,7 @@ def test_with_shuffled_texts_nothing_is_recognised():
 
 
 def test_class_rows_and_descriptions():
-    rows = class_rows()
+    rows = class_rows(load("squeezenet1_1"))
     assert rows.shape == (1000, 512)
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(1000))
     assert rows.mean(0).norm() < 0.1  # lengths are made equal after the mean is taken away
@@ -203,7 +204,7 @@ def test_class_rows_and_descriptions():
 
 
 def test_a_photograph_of_left_out_classes_gets_its_label():
-    network = load_classifier("squeezenet1_1")
+    network = load("squeezenet1_1")
     hidden = re.compile(r"\b(cats?|coffee|coffeepot|cup|espresso)\b", re.IGNORECASE)
     kept = [i for i, text in enumerate(descriptions()) if not hidden.search(text)]
     assert 10 <= 1000 - len(kept) <= 60

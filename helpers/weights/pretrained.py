@@ -162,12 +162,10 @@ def fetch(url: str, path: Path, sha256: str) -> None:
     error, a stall, a broken connection, a wrong hash, no room, an unwritable folder.
     """
     from pooch import HTTPDownloader
-    from tqdm.auto import tqdm
 
-    bar = tqdm(desc=path.name, unit="B", unit_scale=True)
-    with bar, _one_sentence(path.name, url, path), whole(path) as temporary:
+    with _one_sentence(path.name, url, path), whole(path) as temporary:
         # pooch.retrieve would compare the whole sha256, of which torchvision publishes 8 digits.
-        HTTPDownloader(bar, chunk_size=1 << 20, timeout=TIMEOUT)(url, str(temporary), None)
+        HTTPDownloader(progressbar=True, chunk_size=1 << 20, timeout=TIMEOUT)(url, str(temporary), None)
         verify(temporary, sha256, "it was thrown away; try again later or from another network")
 
 

@@ -1,7 +1,7 @@
-"""CLIP (Radford et al. 2021): an open_clip model of any configuration, its features, its loss, its zero-shot classifier.
+"""CLIP (Radford et al. 2021): an open_clip model, its features, its loss, its zero-shot classifier.
 
-`image_features` and `text_features` compute what open_clip's `encode_image` and `encode_text` compute (section 2.4), and
-leave out what the result does not depend on.
+`image_features` and `text_features` compute what open_clip's `encode_image` and `encode_text` compute (section 2.4),
+and leave out what the result does not depend on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from helpers.files import DATA
@@ -44,13 +45,41 @@ def build_clip(configuration: Path = CONFIGURATION, seed: int = 0) -> CLIP:
         return open_clip.CLIP(**open_clip.get_model_config(configuration.stem))
 
 
-def image_features(model: CLIP, images: torch.Tensor) -> torch.Tensor:
-    """Features of length 1, float [B, embed_dim], of pictures uint8 [B, 3, side, side].
+def unsupported(model: nn.Module) -> str | None:
+    """What of an open_clip model the functions below do not compute, in a few words; None if they compute all of it."""
+    from open_clip.model import CLIP
+    from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
-    Equal to `model.encode_image(x, normalize=True)` for the normalised pictures x. The normalisation is folded into
-    the patch projection, and the last block computes the class token only, as no other token reaches the result.
-    Raises ValueError for pictures of another shape or type.
-    """
+    if type(model) is not CLIP:
+        return f"the class {type(model).__name__}"
+    visual = model.visual
+    if type(visual) is not VisionTransformer:
+        return f"the image tower {type(visual).__name__}"
+    if visual.attn_pool is not None or visual.pool_type != "tok":
+        return "an image tower that pools other tokens than the class token"
+    if not isinstance(visual.patch_dropout, nn.Identity):
+        return "patches that are left out at random"
+    if model.text_pool_type != "argmax" or model.attn_mask is None:
+        return "a text tower that looks ahead, or pools other tokens than the end token"
+    if not isinstance(model.text_projection, nn.Parameter):
+        return "a text projection with a bias, or none"
+    for block in (*visual.transformer.resblocks, *model.transformer.resblocks):
+        if type(block) is not ResidualAttentionBlock or not isinstance(block.ls_1, nn.Identity):
+            return "blocks with LayerScale or with other norms inside"
+    return None
+
+
+def _refuse_unsupported(model: CLIP) -> None:
+    # Once for each model: the answer cannot change, and the modules would be walked in every step of training.
+    if not getattr(model, "_is_supported", False):
+        if reason := unsupported(model):
+            raise ValueError(f"this model has {reason}: use its own encode_image and encode_text")
+        model._is_supported = True
+
+
+def _embedded(model: CLIP, images: torch.Tensor) -> torch.Tensor:
+    """Class token and patches with their positions, before the first block: [B, 3, side, side] -> [B, 1 + N, width]."""
+    _refuse_unsupported(model)
     visual = model.visual
     side, patch, width = visual.image_size[0], visual.patch_size[0], visual.conv1.out_channels
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (3, side, side):
@@ -60,25 +89,47 @@ def image_features(model: CLIP, images: torch.Tensor) -> torch.Tensor:
     mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in _statistics(visual))
     weight = visual.conv1.weight / (255 * std)  # [width, 3, patch, patch]
     bias = -(visual.conv1.weight * mean / std).sum((1, 2, 3))  # [width]
-    grid = side // patch
-    patches = images.unfold(2, patch, patch).unfold(3, patch, patch)  # [B, 3, grid, grid, patch, patch]
-    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(len(images), grid * grid, -1)  # [B, grid², 3·patch²]
-    x = F.linear(patches.float(), weight.view(width, -1), bias)  # [B, grid², width]
-    x = torch.cat([visual.class_embedding.expand(len(images), 1, -1), x], 1)  # [B, 1 + grid², width]
-    x = visual.ln_pre(x + visual.positional_embedding)
-    *blocks, last = visual.transformer.resblocks
+    patches = rearrange(images, "b c (h p) (w q) -> b (h w) (c p q)", p=patch, q=patch)  # [B, N, 3·patch²]
+    x = F.linear(patches.float(), weight.view(width, -1), bias)  # [B, N, width]
+    x = torch.cat([visual.class_embedding.expand(len(images), 1, -1), x], 1)  # [B, 1 + N, width]
+    return visual.ln_pre(x + visual.positional_embedding)
+
+
+def image_features(model: CLIP, images: torch.Tensor) -> torch.Tensor:
+    """Features of length 1, float [B, embed_dim], of pictures uint8 [B, 3, side, side].
+
+    Equal to `model.encode_image(x, normalize=True)` for the normalised pictures x. The normalisation is folded into
+    the patch projection, and the last block computes the class token only, as no other token reaches the result.
+    Raises ValueError for pictures of another shape or type, and for a model that is computed otherwise.
+    """
+    x = _embedded(model, images)
+    *blocks, last = model.visual.transformer.resblocks
     for block in blocks:
         x = _block(block, x, x)
     token = _block(last, x[:, :1], x)[:, 0]  # [B, width]
-    return F.normalize(visual.ln_post(token) @ visual.proj, dim=-1)
+    return F.normalize(model.visual.ln_post(token) @ model.visual.proj, dim=-1)
+
+
+def image_tokens(model: CLIP, images: torch.Tensor, blocks: int | None = None) -> torch.Tensor:
+    """What the class token and each patch hold after the first `blocks` blocks (default: all): [B, 1 + N, width].
+
+    pictures: uint8 [B, 3, side, side]. A decoder looks at these tokens. Only the class token reaches CLIP's loss, so
+    the patches' last tokens need not know much. Raises ValueError as `image_features` does.
+    """
+    x = _embedded(model, images)
+    for block in model.visual.transformer.resblocks[:blocks]:
+        x = _block(block, x, x)
+    return x
 
 
 def text_features(model: CLIP, ids: torch.Tensor) -> torch.Tensor:
     """Features of length 1, float [B, embed_dim], of texts int64 [B, context_length] with the end token's id highest.
 
     Equal to `model.encode_text(ids, normalize=True)`. What follows the texts is cut off, as no token looks ahead, and
-    the last block computes the end token only. Raises ValueError for ids of another shape.
+    the last block computes the end token only. Raises ValueError for ids of another shape, and for a model that is
+    computed otherwise.
     """
+    _refuse_unsupported(model)
     if ids.ndim != 2 or ids.shape[1] > model.context_length:
         raise ValueError(f"ids: {list(ids.shape)} is not [B, up to {model.context_length}], as this model needs it")
     end = ids.argmax(1)  # [B], the place of the end token
@@ -149,13 +200,15 @@ def zero_shot_classifier(model: CLIP, tokenizer: Tokenizer, prompts: Sequence[Se
     """
     if not prompts or not all(prompts):
         raise ValueError("prompts: every class needs at least one sentence")
+    device = model.logit_scale.device
     with torch.inference_mode():
-        features = text_features(model, tokenizer([text for texts in prompts for text in texts]))  # [all, D]
+        features = text_features(model, tokenizer([text for texts in prompts for text in texts]).to(device))  # [all, D]
         means = [group.mean(0) for group in features.split([len(texts) for texts in prompts])]  # classes x [D]
-        return F.normalize(torch.stack(means), dim=-1)
+        return F.normalize(torch.stack(means), dim=-1).cpu()
 
 
 def encode_images(model: CLIP, images: torch.Tensor, batch: int = 250) -> torch.Tensor:
-    """Features of length 1, float [n, embed_dim], of many pictures uint8 [n, 3, side, side]."""
+    """Features of length 1, float [n, embed_dim] on the CPU, of many pictures uint8 [n, 3, side, side]."""
+    device = model.logit_scale.device
     with torch.inference_mode():
-        return torch.cat([image_features(model, images[i : i + batch]) for i in range(0, len(images), batch)])
+        return torch.cat([image_features(model, part.to(device)).cpu() for part in images.split(batch)])

@@ -74,7 +74,7 @@ class LanguageModel(nn.Module):
         tokens: int64 [B, T], or float [B, T, width] in place of their embeddings. real: bool [B, T], False on padding,
         which nobody sees and which takes no position. mask: bool that broadcasts to [B, 1, T, S], in place of the
         causal one, S being the tokens of the cache and these. context, context_mask: float [B, N, context_width], bool
-        that broadcasts to [B, 1, T, N]. cache: where the tokens before these are kept, and these will be.
+        that broadcasts to [B, 1, T, N]. cache: where the tokens before are kept, and these will be.
         Raises ValueError if the sequence is longer than the model's positions.
         """
         batch, length = tokens.shape[:2]

@@ -1,4 +1,4 @@
-"""Residual networks (He et al. 2016): the paper's family for small pictures, and small ones that read a street scene."""
+"""Residual networks (He et al. 2016): the paper's family for small pictures, and small ones that read a street."""
 
 from __future__ import annotations
 

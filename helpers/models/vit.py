@@ -75,7 +75,7 @@ class VisionTransformer(nn.Module):
         return torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)  # [B, 1 + N, D]
 
     def tokens(self, images: torch.Tensor) -> torch.Tensor:
-        """What the class token and each patch hold in the end, for a decoder to look at: [B, C, S, S] -> [B, 1 + N, D]."""
+        """What class token and patches hold in the end, for a decoder to look at: [B, C, S, S] -> [B, 1 + N, D]."""
         return self.encoder(self.embed(images))
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:

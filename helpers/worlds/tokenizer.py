@@ -6,8 +6,10 @@ is a piece, any text can be spelled; words of the street world are mostly one pi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -20,6 +22,35 @@ VOCABULARY = DATA / "tokenizer" / "street.json"
 SPECIALS = ("<pad>", "<sot>", "<mask>", "<sep>", "<img>")
 # The last id of all: open_clip takes the text's feature at the place of the highest id.
 EOT = "<eot>"
+
+
+class Mark(NamedTuple):
+    """A special token in a sequence, `n` times."""
+
+    token: str
+    n: int = 1
+
+
+SEPARATOR = Mark("<sep>")
+
+
+def picture(n: int) -> Mark:
+    """The places of a picture of `n` tokens."""
+    return Mark("<img>", n)
+
+
+class Answer(str):
+    """A part of a sequence that the model is to predict."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Texts with marked places, one a row."""
+
+    ids: torch.Tensor  # int64 [B, T]
+    real: torch.Tensor  # bool [B, T], False on padding
+    pictures: torch.Tensor  # bool [B, T], where pictures go
+    target: torch.Tensor  # bool [B, T], what is to be predicted: answers, with the end token after them
 
 
 class StreetTokenizer:
@@ -77,6 +108,43 @@ class StreetTokenizer:
             row = [self.sot_id, *row[: length - 2], self.eot_id]
             out[: len(row)] = torch.tensor(row)
         return ids
+
+    def sequences(
+        self, rows: Sequence[Sequence[str | Mark]], end: bool = True, left: bool = False, length: int | None = None
+    ) -> Sequences:
+        """Rows of parts, each a text, an `Answer` or a `Mark`, as one batch: <sot>, the parts, and <eot> if `end`.
+
+        Padding stands behind the texts, or before them if `left`, as generating asks for. `length` is the number of
+        tokens of every row (default: that of the longest). Raises ValueError if a row is longer, and for a mark that
+        is no special token.
+        """
+        known = {token: i for i, token in enumerate(SPECIALS)}
+        ids, targets = [], []
+        for row in rows:
+            own, target = [self.sot_id], [False]
+            for part in row:
+                if isinstance(part, Mark):
+                    if part.token not in known:
+                        raise ValueError(f"mark: {part.token!r} is not one of {', '.join(known)}")
+                    pieces = [known[part.token]] * part.n
+                else:
+                    pieces = self.encode(part)
+                own += pieces
+                target += [isinstance(part, Answer)] * len(pieces)
+            ids.append(own + [self.eot_id] * end)
+            targets.append(target + [bool(row) and isinstance(row[-1], Answer)] * end)
+        longest = max(map(len, ids))
+        if length is not None and longest > length:
+            raise ValueError(f"length: a row has {longest} tokens, more than {length}; shorten it")
+        padding = [[False] * ((length or longest) - len(row)) for row in ids]
+
+        def table(values: list[list], dtype: torch.dtype) -> torch.Tensor:
+            both = zip(padding, values, strict=True)
+            return torch.tensor([pad + row if left else row + pad for pad, row in both], dtype=dtype)
+
+        table_of_ids = table(ids, torch.long)  # padding has id 0
+        real = table([[True] * len(row) for row in ids], torch.bool)
+        return Sequences(table_of_ids, real, table_of_ids == self.img_id, table(targets, torch.bool))
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
         # A word has a space before it wherever it stands, so that the first one is no special case.

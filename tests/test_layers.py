@@ -1,4 +1,4 @@
-"""Attention equals PyTorch's two implementations, each fault is told apart, and the notebook's slider works."""
+"""Attention and the block equal PyTorch's, each fault is told apart, and the notebook's slider works."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers.models.layers import MultiHeadAttention
+from helpers.models.layers import Block, MultiHeadAttention, causal_mask, padding_mask, prefix_mask
 from tools import ROOT
 
 
@@ -194,6 +194,84 @@ def test_wrong_masks_are_named(method: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"mask: expected bool .* not torch.float32 \[5, 7\]"):
         run(x, context, torch.zeros(5, 7))  # PyTorch's additive mask
     run(x, context, torch.ones(5, 7, dtype=torch.bool))
+
+
+@settings(deadline=None, max_examples=30)
+@given(**sizes, context=st.integers(1, 6), context_width=st.integers(1, 9), seed=st.integers(0, 99))
+def test_a_context_of_another_width_equals_the_library(
+    batch, tokens, heads, per_head, context, context_width, seed
+) -> None:
+    width = heads * per_head
+    library = nn.MultiheadAttention(
+        width, heads, kdim=context_width, vdim=context_width, batch_first=True, dtype=torch.float64
+    )
+    for parameter in library.parameters():
+        nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(seed))
+    ours = MultiHeadAttention(width, heads, context_width).double()
+    ours.load_state_dict(library.state_dict(), strict=True)
+    x = random_tensor(batch, tokens, width, seed=seed).double()
+    c = random_tensor(batch, context, context_width, seed=seed + 1).double()
+    truth, weights = library(x, c, c, average_attn_weights=False)
+    assert far(ours(x, c), truth) < 1e-10
+    assert far(ours.weights(x, c), weights) < 1e-10
+
+
+def test_a_cached_context_is_not_computed_again() -> None:
+    ours = MultiHeadAttention(12, 3, 5)
+    x, c, cache = random_tensor(2, 4, 12), random_tensor(2, 7, 5, seed=1), {}
+    first = ours(x, c, cache=cache)
+    assert far(ours(x, torch.zeros_like(c), cache=cache), first) < 1e-6
+    assert far(ours(x, torch.zeros_like(c)), first) > 1e-3
+
+
+def block_pair(context: bool) -> tuple[Block, nn.Module]:
+    """The course's block and PyTorch's layer with the same weights, none of them zero."""
+    kind = nn.TransformerDecoderLayer if context else nn.TransformerEncoderLayer
+    library = kind(12, 3, 20, dropout=0.0, activation="gelu", batch_first=True, norm_first=True).eval()
+    generator = torch.Generator().manual_seed(2)
+    for parameter in library.parameters():
+        nn.init.normal_(parameter, std=0.5, generator=generator)
+    ours = Block(12, 3, 20, context_width=12 if context else None).eval()
+    names = {"self_attn": "self_attention", "multihead_attn": "cross_attention", "linear1": "mlp.0", "linear2": "mlp.3"}
+    norms = ("ln_1", "ln_cross", "ln_2") if context else ("ln_1", "ln_2")
+    names |= {f"norm{i}": name for i, name in enumerate(norms, start=1)}
+    state = {
+        names[key.split(".")[0]] + "." + key.split(".", 1)[1]: value for key, value in library.state_dict().items()
+    }
+    ours.load_state_dict(state, strict=True)
+    return ours, library
+
+
+def test_the_block_is_the_librarys_encoder_layer() -> None:
+    ours, library = block_pair(context=False)
+    x, mask = random_tensor(2, 6, 12), causal_mask(6)
+    assert far(ours(x), library(x)) < 1e-5
+    assert far(ours(x, mask), library(x, src_mask=~mask)) < 1e-5
+    real = torch.arange(6) < torch.tensor([[6], [3]])
+    assert far(ours(x, padding_mask(real))[real], library(x, src_key_padding_mask=~real)[real]) < 1e-5
+    assert far(ours(x, mask), library(x)) > 1e-2
+
+
+def test_the_block_with_a_context_is_the_librarys_decoder_layer() -> None:
+    ours, library = block_pair(context=True)
+    x, c, mask = random_tensor(2, 6, 12), random_tensor(2, 4, 12, seed=1), causal_mask(6)
+    seen = torch.arange(4) < torch.tensor([[4], [2]])
+    truth = library(x, c, tgt_mask=~mask, memory_key_padding_mask=~seen)
+    assert far(ours(x, mask, c, padding_mask(seen)), truth) < 1e-5
+    assert far(ours(x, mask, c), truth) > 1e-2
+    ours.ln_1, ours.ln_cross = ours.ln_cross, ours.ln_1
+    assert far(ours(x, mask, c, padding_mask(seen)), truth) > 1e-2
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=4))
+def test_the_prefix_sees_itself_and_nobody_sees_ahead(prefixes: list[int]) -> None:
+    mask = prefix_mask(torch.tensor(prefixes), 7)
+    assert mask.shape == (len(prefixes), 1, 7, 7) and mask.dtype == torch.bool
+    for row, prefix in zip(mask[:, 0], prefixes, strict=True):
+        for i, j in torch.cartesian_prod(torch.arange(7), torch.arange(7)).tolist():
+            assert row[i, j] == (j <= i or j < prefix)
+    assert torch.equal(prefix_mask(torch.zeros(1, dtype=torch.long), 7)[0, 0], causal_mask(7))
 
 
 def test_the_notebooks_slider_shows_the_pixel_it_names() -> None:

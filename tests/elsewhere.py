@@ -1,4 +1,4 @@
-"""A kernel that computes as another machine would: other vector instructions, one thread, other chance, another zone."""
+"""A kernel on another machine: other vector instructions, one thread, other hashes, another time zone."""
 
 from __future__ import annotations
 

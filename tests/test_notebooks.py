@@ -211,7 +211,7 @@ def test_what_another_machine_prints_otherwise_is_found() -> None:
 
 
 def test_the_other_machine_is_another_one() -> None:
-    """The variables take effect: other instructions, another order of the sum, one thread, other hashes, another zone."""
+    """The variables take effect: other instructions and thus another sum, one thread, other hashes, another zone."""
     code = """
 import time, torch
 x = torch.randn(10_000, generator=torch.Generator().manual_seed(0))

@@ -29,6 +29,7 @@ from helpers.models.clip import (
     text_features,
     zero_shot_classifier,
 )
+from helpers.training.device import moved
 from helpers.training.fit import Batch, Recipe, Shuffled
 from helpers.training.statistics import share
 from helpers.worlds.drawn import Drawn
@@ -111,7 +112,11 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
     vehicle is a pair that training never showed, with the single labels beside it. "r1_1000" is the share of captions
     of everything, no two equal, whose own picture is the nearest of 1,000.
     """
-    model.eval()
+    with moved(model.eval()):
+        return _measured(model, n, seed)
+
+
+def _measured(model: nn.Module, n: int, seed: int) -> Figures:
     tokenizer = StreetTokenizer()
     rows = {}
     for label in (*CLASSES, "colour_vehicle"):
@@ -153,14 +158,15 @@ def _first_of_1000(model: nn.Module, tokenizer: StreetTokenizer, seed: int) -> t
     texts, places = zip(*list(captions.items())[:1_000], strict=True)
     pictures = encode_images(model, street.images[list(places)])  # [1000, D]
     with torch.inference_mode():
-        similarity = text_features(model, tokenizer(list(texts))) @ pictures.T  # [1000, 1000]
+        ids = tokenizer(list(texts)).to(model.logit_scale.device)
+        similarity = text_features(model, ids).cpu() @ pictures.T  # [1000, 1000]
     return similarity.argmax(1) == torch.arange(len(texts))
 
 
 MODELS = (
     ShippedModel(
         "street-clip",
-        Recipe(0, 1.2e-3, 0.05, betas=(0.9, 0.98)),
+        Recipe(0, 1.2e-3, 0.05, betas=(0.9, 0.98), clip=0),
         scenes=48_000,
         epochs=10,
         batch=128,

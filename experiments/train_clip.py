@@ -30,7 +30,7 @@ from torch import nn
 
 from experiments.__main__ import whole_number
 from helpers.files import whole
-from helpers.models.clip import CONFIGURATION, build_clip, clamp_scale, image_features, text_features
+from helpers.models.clip import CONFIGURATION, build_clip, clamp_scale, image_features, text_features, unsupported
 from helpers.training.device import pick_device
 from helpers.training.fit import Batch, Diverged, Recipe, fit
 from helpers.training.shards import batches, count, dealt, steps_of, write_shards
@@ -71,13 +71,12 @@ def build(path: Path, seed: int, vocabulary: int) -> nn.Module:
         if path.is_file():
             json.loads(path.read_text(encoding="utf-8"))  # open_clip would stumble over it in every later call
         model = build_clip(path, seed)
-        image_features(model, torch.zeros(1, 3, *model.visual.image_size, dtype=torch.uint8))
     except FileNotFoundError:
         raise
     except Exception as error:  # open_clip raises whatever the wrong key leads to
-        raise ValueError(
-            f"{path} is not a model configuration of open_clip that can be trained here ({error})"
-        ) from None
+        raise ValueError(f"{path} is not a model configuration of open_clip ({error})") from None
+    if reason := unsupported(model):
+        raise ValueError(f"{path}: this model has {reason}, which is not trained here")
     if vocabulary > model.vocab_size:
         raise ValueError(f"{path}: vocab_size is {model.vocab_size}, not {vocabulary} or more")
     return model
@@ -109,8 +108,11 @@ def train(args: argparse.Namespace, shards: list[str], rank: int, world: int, de
     tokenizer = StreetTokenizer()
     model = build(args.configuration, args.seed, tokenizer.vocab_size)
     tokenizer = StreetTokenizer(model.context_length)
-    if rank == 0 and (args.folder / "model.safetensors").exists():
-        raise FileExistsError(f"{args.folder} holds the model of a run that has ended: choose another folder")
+    if rank == 0:
+        if (args.folder / "model.safetensors").exists():
+            raise FileExistsError(f"{args.folder} holds the model of a run that has ended: choose another --folder")
+        for left in args.folder.glob("*.tmp"):  # by processes that were killed
+            left.unlink()
     known = [plan(args, shards, world) if rank == 0 else None]  # the first process finds out for all
     if dist.is_initialized():
         dist.broadcast_object_list(known)
@@ -127,8 +129,12 @@ def train(args: argparse.Namespace, shards: list[str], rank: int, world: int, de
                     yield images, tokenizer(sentences)
 
     def told(figures: dict[str, float]) -> None:
-        with open(log, "a", encoding="utf-8") as file:
-            file.write(json.dumps(figures | {"scale": model.logit_scale.exp().item()}) + "\n")
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+        # What a killed run wrote after its last checkpoint is done again; a line that was cut short has no end.
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < figures["step"]]
+        with whole(log) as temporary:
+            line = json.dumps(figures | {"scale": model.logit_scale.exp().item()}) + "\n"
+            temporary.write_text("".join([*kept, line]), encoding="utf-8")
 
     loss = gathered_loss(rank, world)
     warm_up = min(1.0, args.warm_up / sum(steps))

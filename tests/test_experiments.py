@@ -13,9 +13,18 @@ import pytest
 import torch
 
 from experiments import __main__ as command_line
-from experiments import depth, frame
-from experiments.runner import Experiment, interval, load_result, report, run
-from helpers.files import whole
+from experiments import depth, registry, runner
+from experiments.runner import Experiment, report, result_path, run
+from helpers.files import ROOT, code_digest, whole
+from helpers.models.resnet import CifarBlock, cifar_network
+from helpers.training.fit import Diverged
+from helpers.training.statistics import interval
+
+NAMES = registry.all_experiments()
+
+
+def load_result(name: str, quick: bool = False) -> dict:
+    return json.loads(result_path(name, quick).read_text(encoding="utf-8"))
 
 
 def toy_run(settings: dict, seed: int) -> dict:
@@ -66,10 +75,10 @@ class AtOnce:
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """The runs that the toy was asked for; a run can be made to fail by monkeypatching `module.fails`."""
+    """The runs that the toy was asked for; the module's `fails` makes runs fail, its `code` stands for its code."""
     made: list[tuple] = []
     module = types.ModuleType("experiments.toy")
-    module.fails = set()
+    module.fails, module.code = set(), "first"
 
     def counted(settings: dict, seed: int) -> dict:
         if seed in module.fails:
@@ -79,8 +88,10 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     module.EXPERIMENT = replace(TOY, run=counted)
     monkeypatch.setitem(sys.modules, "experiments.toy", module)
-    monkeypatch.setattr(frame, "ProcessPoolExecutor", AtOnce)
-    monkeypatch.setattr(frame, "ROOT", tmp_path)
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", AtOnce)
+    monkeypatch.setattr(runner, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(runner, "DATA", tmp_path / "data")
+    monkeypatch.setattr(runner, "code_digest", lambda name, data: module.code)
     return made
 
 
@@ -99,7 +110,7 @@ def test_what_is_done_is_not_done_again(calls: list) -> None:
     sys.modules["experiments.toy"].fails = {2}
     with pytest.raises(RuntimeError, match="no more power"):
         run(TOY)
-    assert not frame.result_path("toy").exists(), "half an experiment has no result"
+    assert not result_path("toy").exists(), "half an experiment has no result"
     before = len(calls)
     sys.modules["experiments.toy"].fails = set()
     run(TOY)
@@ -108,6 +119,10 @@ def test_what_is_done_is_not_done_again(calls: list) -> None:
     assert len(calls) - before == 2
     run(replace(TOY, arms={"a": {"more": 0}, "b": {"more": 3}}))
     assert len(calls) - before == 2 + 6, "other settings are another run"
+    sys.modules["experiments.toy"].code = "second"
+    run(TOY)
+    assert len(calls) - before == 2 + 6 + 12, "other code makes other runs"
+    assert load_result("toy")["code"] == "second"
 
 
 def test_arms_that_are_tuned_alike_share_the_trial(calls: list) -> None:
@@ -115,22 +130,39 @@ def test_arms_that_are_tuned_alike_share_the_trial(calls: list) -> None:
     assert len(calls) == 3 + 6
 
 
-def test_a_run_that_went_to_nan_is_not_chosen(calls: list) -> None:
+def test_a_run_that_diverged_is_not_chosen(calls: list) -> None:
     def broken(settings: dict, seed: int) -> dict:
-        return {"loss": float("nan") if settings["rate"] == 1 else settings["rate"]}
+        if settings["rate"] == 1:
+            raise Diverged("the loss is nan in step 3")
+        return {"loss": settings["rate"]}
 
     sys.modules["experiments.toy"].EXPERIMENT = replace(TOY, run=broken)
     assert {one["settings"]["rate"] for one in run(TOY)["runs"]} == {2}
 
 
+def test_a_run_that_diverged_is_told_and_later_runs_go_on(calls: list) -> None:
+    def broken(settings: dict, seed: int) -> dict:
+        if seed == 1 and settings["more"]:
+            raise Diverged("the loss is nan in step 3")
+        return toy_run(settings, seed)
+
+    sys.modules["experiments.toy"].EXPERIMENT = replace(TOY, run=broken)
+    for _ in range(2):
+        result = run(TOY)
+        assert result["verdict"] == {"verdict": "undecided", "diverged": ["b, seed 1: the loss is nan in step 3"]}
+        told = report(result)
+        assert "b, 3 seeds, 1 of them diverged: loss" in told and "a, 3 seeds: loss" in told
+    json.loads(result_path("toy").read_text(), parse_constant=pytest.fail)
+
+
 def test_quick_leaves_the_stored_result_alone(calls: list) -> None:
-    with pytest.raises(FileNotFoundError, match="python -m experiments run toy"):
-        load_result("toy")
+    with pytest.raises(SystemExit, match="python -m experiments run toy"):
+        command_line.stored(result_path("toy"), "toy", quick=False)
     assert run(TOY, quick=True)["verdict"] == {"verdict": "none, a quick trial"}
     before = len(calls)
     run(TOY, quick=True)
     assert len(calls) == 2 * before, "a trial tries the code as it is now"
-    assert not frame.result_path("toy").exists()
+    assert not result_path("toy").exists()
     assert "QUICK TRIAL" in report(load_result("toy", quick=True))
     assert {one["settings"]["more"] for one in load_result("toy", quick=True)["runs"]} == {5}
 
@@ -141,6 +173,8 @@ def test_interval_is_students() -> None:
     assert found["interval"] == pytest.approx([2 - 4.3027 / math.sqrt(3), 2 + 4.3027 / math.sqrt(3)], abs=1e-3)
     with pytest.raises(ValueError, match="two seeds"):
         interval([1.0])
+    for bad in (math.nan, math.inf):
+        assert all(math.isnan(x) for x in interval([1.0, bad, 2.0])["interval"])
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -166,9 +200,9 @@ def flat(found: object, path: str = "") -> dict[str, object]:
     return {key: leaf for name, value in items for key, leaf in flat(value, f"{path}/{name}").items()}
 
 
-@pytest.mark.parametrize("name", command_line.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_stored_result_was_judged_by_the_rule_in_the_code(name: str) -> None:
-    experiment = command_line.experiment(name)
+    experiment = NAMES[name]
     assert experiment.name == name
     result = load_result(name)
     assert not result["quick"]
@@ -185,7 +219,7 @@ def test_a_stored_result_was_judged_by_the_rule_in_the_code(name: str) -> None:
 def test_the_command_line_lists_and_refuses(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     command_line.main(["list"])
     listed = capsys.readouterr().out
-    assert all(name in listed for name in command_line.NAMES)
+    assert all(name in listed for name in NAMES) and len(NAMES) >= 3
     with pytest.raises(SystemExit):
         command_line.main(["run", "nothing"])
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
@@ -207,14 +241,14 @@ def test_depth_is_judged_by_its_rule() -> None:
 
 @pytest.mark.parametrize("layers", [8, 20, 56])
 def test_depth_counts_layers_as_the_paper_and_shortcuts_are_free(layers: int) -> None:
-    plain, residual = depth.network(layers, False), depth.network(layers, True)
+    plain, residual = (cifar_network(layers, residual, 7) for residual in (False, True))
     weights = [m for m in residual.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     assert len(weights) == layers
     assert [p.shape for p in plain.parameters()] == [p.shape for p in residual.parameters()]
 
 
 def test_depth_shortcut_is_option_a() -> None:
-    block = depth.Block(2, 4, 2, residual=True).eval()
+    block = CifarBlock(2, 4, 2, residual=True).eval()
     torch.nn.init.zeros_(block.conv2.weight)  # the residual is zero, and only the shortcut is left
     x = torch.rand(1, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     y = block(x)
@@ -226,9 +260,39 @@ def test_depth_shortcut_is_option_a() -> None:
 
 def test_depth_refuses_other_depths() -> None:
     with pytest.raises(ValueError, match="depth 9 is not 6n"):
-        depth.network(9, True)
+        cifar_network(9, True, 7)
 
 
 def test_results_are_plain_json() -> None:
-    for path in (frame.ROOT / "data" / "results").glob("*.json"):
+    for path in (ROOT / "data" / "results").glob("*.json"):
         json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+def test_the_digest_changes_with_what_code_does_and_with_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "helpers" / "sub").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    one, two, other = (tmp_path / "helpers" / name for name in ("one.py", "two.py", "other.py"))
+    data = tmp_path / "data" / "list.json"
+    one.write_text("from helpers import two\n\ndef f():\n    return two.g()\n")
+    two.write_text("import math\n\ndef g():\n    return 1\n")
+    other.write_text("x = 1\n")
+    data.write_text("[1]")
+    digest = [code_digest("helpers.one", data=("list.json",), root=tmp_path)]
+
+    def changed(path: Path, text: str) -> bool:
+        path.write_text(text)
+        digest.append(code_digest("helpers.one", data=("list.json",), root=tmp_path))
+        return digest[-1] != digest[-2]
+
+    assert not changed(
+        two, '"""Says what it does."""\nimport math\n\n\ndef g():\n    """One."""\n    return 1  # one\n'
+    )
+    assert not changed(other, "x = 2\n")
+    assert changed(two, "import math\n\ndef g():\n    return 2\n")
+    assert changed(one, "def f():\n    from helpers import two, other\n    return two.g()\n"), (
+        "also a late import counts"
+    )
+    assert changed(other, "x = 3\n")
+    assert changed(data, "[2]")
+    with pytest.raises(FileNotFoundError, match=r"helpers\.none"):
+        code_digest("helpers.none", root=tmp_path)

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from experiments.robustness import EXPERIMENT, MANY, UNSEEN, Captions, judge, one_vehicle
+from experiments.robustness import EXPERIMENT, MANY, UNSEEN, Captions, judge
+from helpers.worlds.street.sample import one_vehicle
 from helpers.worlds.street.scene import KINDS
 
 

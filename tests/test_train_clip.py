@@ -25,8 +25,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from experiments import train_clip
 from helpers.models.clip import build_clip
+from helpers.training.shards import count, dealt, steps_of, write_shards
+from helpers.weights.store import load_state
 from helpers.worlds.streets import load_street
-from helpers.weights.pretrained import load_state
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (7, 5, 6, 8, 4)  # pairs of each shard
@@ -75,8 +76,7 @@ def line(place: Path, run: Path, **changes: object) -> list[str]:
         "batch": BATCH,
         "buffer": 3,
         "warm_up": 2,
-        "log_every": 2,
-        "checkpoint_every": 4,
+        "every": 3,
     }
     return [word for k, v in (arguments | changes).items() for word in (f"--{k.replace('_', '-')}", str(v))]
 
@@ -110,7 +110,7 @@ def together(target: Callable[..., None], *arguments: object, world: int = 2) ->
 
 def records(run: Path) -> list[dict[str, Any]]:
     told = [json.loads(text) for text in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in one.items() if key != "pairs_per_second"} for one in told]
+    return [{key: value for key, value in one.items() if key != "samples_per_second"} for one in told]
 
 
 def same(a: Path, b: Path) -> bool:
@@ -202,8 +202,8 @@ def test_an_epoch_gives_each_pair_once_at_most(
         return given
 
     counts = dict(zip(shards, SIZES, strict=True))
-    held = [counts[shard] for shard in train_clip.dealt(shards, 0, 0)]
-    steps = train_clip.steps_of(held, 2, world, max(1, workers))
+    held = [counts[shard] for shard in dealt(shards, 0, 0)]
+    steps = steps_of(held, 2, world, max(1, workers))
     given = epoch(0, 2)
     assert min(map(len, given)) == steps > 0  # no process can wait for another
     seen = [i for process in given for batch in process for i in numbers(batch)]
@@ -251,18 +251,17 @@ def whole_run(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_the_log_tells_what_was_seen_and_what_was_left_out(whole_run: Path) -> None:
-    ends = [one for one in records(whole_run) if "left_out" in one]
-    assert [one["epoch"] for one in ends] == list(range(EPOCHS))
-    history = [json.loads((whole_run / str(rank)).read_text()) for rank in range(2)]
-    sentences = set()
-    for one in ends:
-        seen = [i for process in history for epoch, said in process if epoch == one["epoch"] for i in numbers(said)]
-        assert (len(seen), PAIRS - len(set(seen))) == (one["seen"], one["left_out"])
-        sentences |= {text for process in history for _, said in process for text in said}
-    assert len(sentences) > PAIRS  # another sentence of the same picture in another epoch
+def test_the_log_tells_every_third_step_and_the_last(whole_run: Path) -> None:
     steps = [one["step"] for one in records(whole_run)]
-    assert steps == sorted(set(steps)) and set(range(2, steps[-1], 2)) < set(steps)
+    history = [json.loads((whole_run / str(rank)).read_text()) for rank in range(2)]
+    taken = len(history[0])
+    assert len(history[1]) == taken and steps == [*range(3, taken, 3), taken]
+    assert all(one["loss"] > 0 for one in records(whole_run))
+    for epoch in range(EPOCHS):
+        seen = [i for process in history for of, said in process if of == epoch for i in numbers(said)]
+        assert len(seen) == len(set(seen)) > 0
+    sentences = {text for process in history for _, said in process for text in said}
+    assert len(sentences) > PAIRS  # another sentence of the same picture in another epoch
 
 
 def test_the_model_is_one_of_the_configuration_and_was_trained(whole_run: Path, place: Path) -> None:
@@ -282,16 +281,16 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(
     assert not (run / "model.safetensors").exists()
     assert bool(list(run.glob("*.tmp"))) == (dies_by != "SIGINT")
     kept = torch.load(run / "checkpoint.pt")
-    assert kept["done"] > 0  # within an epoch
+    assert kept["step"] == 6
     with open(run / "log.jsonl", "a") as log:
         log.write('{"step": 1')  # a line cut short
     shutil.copytree(run, tmp_path / "other")
     assert together(_train, line(place, run)) == [0, 0]
     assert same(run, whole_run)
     assert records(run) == records(whole_run)
-    assert sorted(path.name for path in run.iterdir()) == ["checkpoint.pt", "lock", "log.jsonl", "model.safetensors"]
+    assert sorted(path.name for path in run.iterdir()) == ["lock", "log.jsonl", "model.safetensors"]
     # Had it gone on at another pair, the weights would tell.
-    torch.save(kept | {"done": kept["done"] - 1}, tmp_path / "other" / "checkpoint.pt")
+    torch.save(kept | {"step": kept["step"] - 1}, tmp_path / "other" / "checkpoint.pt")
     assert together(_train, line(place, tmp_path / "other")) == [0, 0]
     assert not same(tmp_path / "other", whole_run)
 
@@ -309,7 +308,7 @@ def test_torchrun_does_the_same(whole_run: Path, place: Path, tmp_path: Path) ->
 def test_the_scale_of_the_logits_is_held(place: Path, tmp_path: Path, start: float, end: float) -> None:
     configuration = tmp_path / "tiny-scaled.json"
     configuration.write_text(json.dumps(CONFIGURATION | {"init_logit_scale": start}))
-    train_clip.main(line(place, tmp_path, configuration=configuration, epochs=1, batch=30, log_every=1, rate=1e-5))
+    train_clip.main(line(place, tmp_path, configuration=configuration, epochs=1, batch=30, every=1, rate=1e-5))
     assert records(tmp_path)[-1]["scale"] == pytest.approx(end, rel=1e-6)
 
 
@@ -322,39 +321,51 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture) -> str:
     return f"{ended.value} {capsys.readouterr().err}"
 
 
+@pytest.fixture(scope="module")
+def stopped_run(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("stopped")
+    together(_train, line(place, run), None, "SIGKILL")
+    for left in run.glob("*.tmp"):
+        left.unlink()
+    return run
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"seed": 1}, "seed = 0, not 1"),
         ({"rate": 0.5}, "rate = 0.001, not 0.5"),
-        ({"epochs": 9}, "epochs = 3, not 9"),
-        ({"shards": "{place}/{{0..3}}.tar"}, r"shards\.4 = '4\.tar of 4 pictures, \d+ bytes', not None"),
-        ({}, "processes = 2, not 1"),
+        ({"epochs": 9}, r"steps = \d+, not \d+"),
+        (
+            {"shards": "{place}/{{0..3}}.tar"},
+            r"steps = \d+, not \d+|shard 4 = '4\.tar of 4 pictures, \d+ bytes', not None",
+        ),
+        ({"buffer": 4}, "buffer = 3, not 4"),
     ],
     ids=str,
 )
 def test_a_checkpoint_of_other_settings_is_refused(
-    whole_run: Path, place: Path, changes: dict, told: str, capsys: pytest.CaptureFixture
+    stopped_run: Path, place: Path, changes: dict, told: str, capsys: pytest.CaptureFixture
 ) -> None:
-    before = {path: path.read_bytes() for path in whole_run.iterdir()}
+    before = {path: path.read_bytes() for path in stopped_run.iterdir()}
     if "shards" in changes:
         changes = {"shards": changes["shards"].format(place=place)}
-    said = refused(line(place, whole_run, **changes), capsys)
-    assert re.search(rf"checkpoint\.pt was made with {told}.*--folder", said), said
-    assert {path: path.read_bytes() for path in whole_run.iterdir()} == before
+    said = refused(line(place, stopped_run, **changes), capsys)
+    assert re.search(rf"checkpoint\.pt was made with {told}.*move it away", said), said
+    assert {path: path.read_bytes() for path in stopped_run.iterdir()} == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "other"])
 def test_a_damaged_checkpoint_is_refused(
-    whole_run: Path, place: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture
+    stopped_run: Path, place: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture
 ) -> None:
-    path, good = tmp_path / "checkpoint.pt", (whole_run / "checkpoint.pt").read_bytes()
+    path, good = tmp_path / "checkpoint.pt", (stopped_run / "checkpoint.pt").read_bytes()
     middle = len(good) // 2
     changed = good[:middle] + bytes(b ^ 255 for b in good[middle : middle + 64]) + good[middle + 64 :]
     path.write_bytes({"cut": good[:middle], "changed": changed, "empty": b"", "other": b"a text"}[damage])
     before = path.read_bytes()
     said = refused(line(place, tmp_path), capsys)
-    assert "checkpoint.pt is damaged" in said and "--folder" in said
+    assert "checkpoint.pt is damaged" in said and "move it away" in said
     assert path.read_bytes() == before
 
 
@@ -405,7 +416,7 @@ def test_a_bad_shard_is_named(
         ({"workers": 5, "batch": 9}, "a full batch.*lower --batch or --workers"),
         ({"batch": 0}, "'0' is not a whole number from 2"),
         ({"rate": -1}, "learning rate: -1"),
-        ({"rate": 1e30}, r"the loss is (nan|inf) at step \d+: lower --rate"),
+        ({"rate": 1e30}, r"the loss is (nan|inf) in step \d+: lower the rate"),
         ({"configuration": "nowhere.json"}, "nowhere.json is missing"),
     ],
     ids=str,
@@ -423,7 +434,10 @@ def test_bad_arguments_are_refused(
         ("{", "is not a model configuration"),
         ("{}", "is not a model configuration"),
         (CONFIGURATION | {"text_cfg": CONFIGURATION["text_cfg"] | {"vocab_size": 99}}, "vocab_size is 99, not 512"),
-        (CONFIGURATION | {"vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8}}, "vision transformer"),
+        (
+            CONFIGURATION | {"vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8}},
+            "the image tower ModifiedResNet",
+        ),
         (CONFIGURATION | {"vision_cfg": CONFIGURATION["vision_cfg"] | {"image_size": 64}}, r"the model needs \[3, 64"),
     ],
     ids=["no JSON", "empty", "vocabulary", "ResNet", "size"],
@@ -440,7 +454,7 @@ def test_a_folder_of_another_run_is_left_alone(place: Path, tmp_path: Path, caps
     with FileLock(tmp_path / "lock"):
         assert "is in use by another run" in refused(line(place, tmp_path), capsys)
     (tmp_path / "model.safetensors").write_bytes(b"precious")
-    assert "holds a model.safetensors of another run" in refused(line(place, tmp_path), capsys)
+    assert "holds the model of a run that has ended" in refused(line(place, tmp_path), capsys)
     assert (tmp_path / "model.safetensors").read_bytes() == b"precious"
     assert "--folder" in refused(["--shards", "a.tar"], capsys)
 
@@ -456,7 +470,7 @@ def test_shards_hold_the_scenes_and_replace_nothing(
     shards = [str(tmp_path / f"{i}.tar") for i in range(2)]
     command = ["--shards", f"{tmp_path}/{{0..1}}.tar", "--make-shards", "5", "--seed", "2"]
     train_clip.main(command)
-    assert [train_clip.count(shard) for shard in shards] == [3, 2]
+    assert [count(shard) for shard in shards] == [3, 2]
     read = [pair for batch in train_clip.batches(shards, 96, 1, 0, 0) for pair in zip(*batch, strict=True)]
     assert len(read) == 5
     for picture, sentence in read:
@@ -471,10 +485,9 @@ def test_shards_hold_the_scenes_and_replace_nothing(
     assert [Path(shard).read_bytes() for shard in shards] == before
 
 
-def test_a_shard_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     street = load_street("train", 5, seed=2, cache=False, progress=False, workers=1)
     street.captions[4] = {1}  # JSON has no sets
-    monkeypatch.setattr(train_clip, "load_street", lambda split, n, seed: street)
     with pytest.raises(TypeError):
-        train_clip.write_shards([str(tmp_path / f"{i}.tar") for i in range(2)], 5)
+        write_shards([str(tmp_path / f"{i}.tar") for i in range(2)], street)
     assert [path.name for path in tmp_path.iterdir()] == ["0.tar"]

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from experiments import vit_vs_cnn
-from experiments.vit_vs_cnn import COLOURS, MODELS, NUMBERS, TASKS, judge, two_vehicles
-from helpers.worlds.street.sample import HELD_OUT_VEHICLES
+from experiments.vit_vs_cnn import ARCHITECTURES, SCENE_COUNTS, TASKS, judge
+from helpers.worlds.street.sample import HELD_OUT_VEHICLES, TWO_COLOURS, two_vehicles
+from helpers.worlds.streets import TwoVehicles
 
 
 def products(model: nn.Module) -> int:
@@ -34,7 +35,7 @@ def products(model: nn.Module) -> int:
 
 
 def test_the_networks_are_matched_within_a_tenth() -> None:
-    cnn, vit = (model(2) for model in MODELS.values())
+    cnn, vit = (model(2) for model in ARCHITECTURES.values())
     sizes = [sum(p.numel() for p in model.parameters()) for model in (cnn, vit)]
     assert 0.9 < sizes[0] / sizes[1] < 1.1, sizes
     work = [products(model) for model in (cnn, vit)]
@@ -48,18 +49,19 @@ def test_products_are_counted_as_by_hand() -> None:
 def test_half_of_the_scenes_have_one_colour_and_no_pair_is_held_out() -> None:
     same = 0
     for i in range(400):
-        scene, answers = two_vehicles("train", i)
+        scene = two_vehicles("train", i)
+        answers = TwoVehicles("train", 1).labels(scene)
         one, other = scene.vehicles
         assert abs(one.x - other.x) > 0.5
         assert (one.colour == other.colour) == answers["same colour"]
         assert not {(v.colour, v.kind) for v in scene.vehicles} & set(HELD_OUT_VEHICLES)
-        assert {one.colour, other.colour} <= set(COLOURS)
+        assert {one.colour, other.colour} <= set(TWO_COLOURS)
         same += answers["same colour"]
     assert 150 < same < 250
 
 
 def test_splits_do_not_share_scenes() -> None:
-    scenes = {split: {two_vehicles(split, i)[0] for i in range(200)} for split in ("train", "validation", "test")}
+    scenes = {split: {two_vehicles(split, i) for i in range(200)} for split in ("train", "validation", "test")}
     assert not scenes["train"] & scenes["test"]
     assert not scenes["train"] & scenes["validation"]
     assert two_vehicles("test", 3) == two_vehicles("test", 3)
@@ -69,7 +71,7 @@ def verdict(gaps: dict[str, list[float]]) -> dict:
     """The verdict if the CNN leads by these points at the numbers of pictures, a little more or less with each seed."""
     figures = {}
     for task in TASKS:
-        for n, gap in zip(NUMBERS, gaps[task], strict=True):
+        for n, gap in zip(SCENE_COUNTS, gaps[task], strict=True):
             figures[f"vit, {task}, {n}"] = [{"test accuracy": 0.5}] * 3
             figures[f"cnn, {task}, {n}"] = [{"test accuracy": 0.5 + (gap + e) / 100} for e in (-0.1, 0, 0.1)]
     return judge(figures)
@@ -91,9 +93,9 @@ def test_a_slope_that_may_be_either_is_undecided() -> None:
     found = judge(
         {
             f"{model}, {task}, {n}": [{"test accuracy": 0.5 + (model == "cnn") * s * k / 100} for s in (-1, 1, 2)]
-            for model in MODELS
+            for model in ARCHITECTURES
             for task in TASKS
-            for k, n in enumerate(NUMBERS)
+            for k, n in enumerate(SCENE_COUNTS)
         }
     )
     assert found["verdict"] == "undecided"
@@ -101,6 +103,6 @@ def test_a_slope_that_may_be_either_is_undecided() -> None:
 
 def test_the_crossover_is_the_first_number_where_the_vit_leads() -> None:
     found = verdict({"trees": [9, 5, -2, -6], "same colour": [9, 6, 3, 1]})
-    assert found["trees"]["crossover"] == NUMBERS[2]
+    assert found["trees"]["crossover"] == SCENE_COUNTS[2]
     assert found["same colour"]["crossover"] is None
     assert found["trees"]["slope"]["mean"] < 0

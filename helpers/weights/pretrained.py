@@ -24,7 +24,6 @@ from helpers.files import whole
 from helpers.weights.store import WeightsError, load_result, load_state, one_line, place, shipped, verify
 from helpers.worlds.photographs import check_picture
 
-OURS = ("squeezenet1_1", "street-clip", "street-resnet", "street-vit", "words")
 TIMEOUT = 20.0  # seconds without a byte after which torchvision's server counts as stalled
 
 
@@ -74,40 +73,59 @@ def load(name: str, *, download: bool = False, cache: Path | None = None) -> Pre
 
 
 def _ours(name: str, why: str) -> Pretrained:
-    title, more = name, {}
     with torch.random.fork_rng(devices=[]):  # the weights replace a random start
-        if name == "words":
-            from helpers.models.devise import PIECES, WEIGHTS, WordEmbedding
+        parts = {"name": name} | OURS[name](name)
+    parts["model"].eval().requires_grad_(False)
+    return Pretrained(tier="shipped", why=why, **parts)
 
-            pieces = shipped(PIECES).read_text(encoding="utf-8").splitlines()
-            model = WordEmbedding.from_packed(pieces, load_state(shipped(WEIGHTS)))
-        elif name == "squeezenet1_1":
-            from torchvision.models import squeezenet1_1
 
-            from helpers.worlds.imagenet import caffe_preprocess, classes
+def _squeezenet(name: str) -> dict[str, Any]:
+    from torchvision.models import squeezenet1_1
 
-            model, title = squeezenet1_1(weights=None), "SqueezeNet 1.1"
-            more = {"preprocess": caffe_preprocess, "classes": classes()}
-        elif name == "street-clip":
-            from open_clip.transform import PreprocessCfg, image_transform_v2
+    from helpers.worlds.imagenet import caffe_preprocess, classes
 
-            from helpers.models.clip import build_clip
-            from helpers.worlds.tokenizer import StreetTokenizer
+    model = squeezenet1_1(weights=None)
+    model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
+    return {"name": "SqueezeNet 1.1", "model": model, "preprocess": caffe_preprocess, "classes": classes()}
 
-            model = build_clip(shipped(f"models/{name}.json"))
-            transform = image_transform_v2(PreprocessCfg(size=model.visual.image_size[0]), is_train=False)
-            more = {"preprocess": _pictures(transform), "tokenizer": StreetTokenizer(model.context_length)}
-        else:
-            from torchvision.transforms.v2 import CenterCrop, Compose, PILToTensor, Resize
 
-            from helpers.models.readers import build_street_model
+def _street_clip(name: str) -> dict[str, Any]:
+    from open_clip.transform import PreprocessCfg, image_transform_v2
 
-            facts = load_result(name)
-            model = build_street_model(facts["labels"], facts["configuration"])
-            more = {"preprocess": _pictures(Compose([Resize(96), CenterCrop(96), PILToTensor()]))}
-    if name != "words":
-        model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
-    return Pretrained(title, "shipped", why, model.eval().requires_grad_(False), **more)
+    from helpers.models.clip import build_clip
+    from helpers.worlds.tokenizer import StreetTokenizer
+
+    model = build_clip(shipped(f"models/{name}.json"))
+    model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
+    transform = image_transform_v2(PreprocessCfg(size=model.visual.image_size[0]), is_train=False)
+    return {"model": model, "preprocess": _pictures(transform), "tokenizer": StreetTokenizer(model.context_length)}
+
+
+def _street_reader(name: str) -> dict[str, Any]:
+    from torchvision.transforms.v2 import CenterCrop, Compose, PILToTensor, Resize
+
+    from helpers.models.readers import build_street_model
+
+    facts = load_result(name)
+    model = build_street_model(facts["labels"], facts["configuration"])
+    model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
+    return {"model": model, "preprocess": _pictures(Compose([Resize(96), CenterCrop(96), PILToTensor()]))}
+
+
+def _words(name: str) -> dict[str, Any]:
+    from helpers.models.devise import PIECES, WEIGHTS, WordEmbedding
+
+    pieces = shipped(PIECES).read_text(encoding="utf-8").splitlines()
+    return {"model": WordEmbedding.from_packed(pieces, load_state(shipped(WEIGHTS)))}
+
+
+OURS = {
+    "squeezenet1_1": _squeezenet,
+    "street-clip": _street_clip,
+    "street-resnet": _street_reader,
+    "street-vit": _street_reader,
+    "words": _words,
+}
 
 
 def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.ndarray], torch.Tensor]:
@@ -116,9 +134,6 @@ def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.
         return transform(Image.fromarray(picture))[None]
 
     return preprocess
-
-
-# --- torchvision -------------------------------------------------------------------------------------------------
 
 
 def _torchvision(name: str, download: bool, cache: Path | None) -> Pretrained:
@@ -179,6 +194,7 @@ def _one_sentence(name: str, url: str, path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
+        line = one_line(error)
         if status is not None:
             remedy = "its address has changed: update torchvision or open_clip" if status == 404 else "try again later"
             reason = f"{host} answered {status}; {remedy}"
@@ -186,13 +202,9 @@ def _one_sentence(name: str, url: str, path: Path) -> Iterator[None]:
             reason = f"it cannot be written to {place(path)} ({error.strerror}); free some disk space or choose "
             reason += "another folder (TORCH_HOME, HF_HOME)"
         else:
-            line = one_line(error)
-            detail = type(error).__name__ if "ConnectionPool(" in line else line  # urllib3 prints its objects
-            reason = f"{host} cannot be reached or broke off ({detail}); check the network and run this again"
+            line = type(error).__name__ if "ConnectionPool(" in line else line  # urllib3 prints its objects
+            reason = f"{host} cannot be reached or broke off ({line}); check the network and run this again"
         raise WeightsError(f"{name} could not be downloaded: {reason}.") from error
-
-
-# --- open_clip ---------------------------------------------------------------------------------------------------
 
 
 def _open_clip(name: str, download: bool, cache: Path | None) -> Pretrained:

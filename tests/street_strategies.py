@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from helpers.street import scene as street
+from helpers.worlds.street import scene as street
 
 places = st.floats(0, 1, allow_nan=False)
 

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.worlds.street.captions import ALT_KINDS, CAPTION_FACTS, FOCI, alt_text, caption, caption_statistics, captions
+from helpers.worlds.street.captions import (
+    ALT_KINDS,
+    CAPTION_FACTS,
+    FOCI,
+    alt_text,
+    caption,
+    caption_statistics,
+    captions,
+)
 from helpers.worlds.street.sample import sample_scene, scenes
 from helpers.worlds.street.scene import COLOURS, KINDS, SKIES, Scene, Trees, Vehicle
 from tests import street_strategies, street_truth

@@ -96,7 +96,7 @@ def test_a_model_without_eyes_scores_near_the_majority_and_near_chance(table):
 
 def test_the_blind_predictor_would_notice_an_unbalanced_template(monkeypatch):
     """Negative of the test above: ask only questions whose answer is yes, and the table shows it."""
-    from helpers.street import questions as module
+    from helpers.worlds.street import questions as module
 
     def naive(scene, rng):
         return module._yes_no("does the road look new?", True)

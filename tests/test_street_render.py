@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.worlds.street.drawing.palette import STREET, Look
-from helpers.worlds.street.drawing.render import BACKDROPS, SIZES, STYLES, USUAL, View, layers, render
+from helpers.worlds.street.drawing.render import SIZES, layers, render
 from helpers.worlds.street.scene import AGES, COLOURS, KINDS, SKIES, TREES, Being, Scene, SceneError, Trees, Vehicle
+from helpers.worlds.street.view import BACKDROPS, STREET, STYLES, USUAL, Look, View
 from tests import street_strategies
 
 DIGESTS = pathlib.Path(__file__).with_name("street_digests.json")
@@ -74,14 +74,16 @@ def test_pictures_are_those_that_were_looked_at():
 
 
 def test_a_changed_picture_changes_its_digest(monkeypatch):
-    monkeypatch.setattr("helpers.worlds.street.drawing.render._film", lambda size: np.zeros((size + 61, size + 61, 3), np.float32))
+    film = "helpers.worlds.street.drawing.render._film"
+    monkeypatch.setattr(film, lambda size: np.zeros((size + 61, size + 61, 3), np.float32))
     stored = json.loads(DIGESTS.read_text())
     assert hashlib.sha256(render(*many()[0]).tobytes()).hexdigest()[:24] != stored[0]
 
 
 def test_another_process_with_other_matrix_products_in_another_order_draws_the_same_bytes():
     program = (
-        "import hashlib, json; from helpers.worlds.street.drawing.render import render; from tests.test_street_render import many\n"
+        "import hashlib, json; from helpers.worlds.street.drawing.render import render\n"
+        "from tests.test_street_render import many\n"
         "print(json.dumps([hashlib.sha256(render(*c).tobytes()).hexdigest()[:24] for c in many()[::-1]][::-1]))"
     )
     root = DIGESTS.parents[1]
@@ -95,7 +97,7 @@ def test_another_process_with_other_matrix_products_in_another_order_draws_the_s
 @given(
     street_strategies.scenes(), st.integers(32, 128), st.integers(0, 2**64 - 1), st.sampled_from(STYLES), views, looks
 )
-def test_draws_any_scene_in_any_size_style_view_and_recipe(scene, size, seed, style, view, look):
+def test_draws_any_scene_in_any_size_style_view_and_look(scene, size, seed, style, view, look):
     before = scene.to_json(), random.getstate(), np.random.get_state()[1].copy()
     picture = render(scene, size, seed, style, view, look)
     assert picture.shape == (size, size, 3) and picture.dtype == np.uint8 and picture.flags.writeable
@@ -216,7 +218,7 @@ def test_left_is_right_mirrored():
     assert (left[:, ::-1] != right).sum() < 0.06 * right.sum() < 0.25 * (left != right).sum()
 
 
-def test_a_recipe_changes_the_look_and_draws_are_all_different():
+def test_a_look_changes_the_picture_and_draws_are_all_different():
     assert Look.draw(3) == Look.draw(3) != Look.draw(4)
     assert (render(RED_TRUCK, look=Look.draw(3)) != render(RED_TRUCK)).mean() > 0.5
 

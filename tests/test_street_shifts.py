@@ -6,11 +6,14 @@ import json
 
 import pytest
 
-from helpers.street import shifts
-from helpers.worlds.drawn import Job
-from helpers.worlds.street.drawing.render import STREET, STYLES, View, layers
+from helpers.worlds import streets
+from helpers.worlds.drawn import chunk
+from helpers.worlds.street import shifts
+from helpers.worlds.street.drawing.render import layers
 from helpers.worlds.street.sample import scenes
 from helpers.worlds.street.shifts import RENDITIONS, SHIFTS, read_adversarial, shift_args, write_adversarial
+from helpers.worlds.street.view import STREET, STYLES, View
+from helpers.worlds.streets import Streets
 
 
 def test_each_shift_changes_what_it_says():
@@ -38,21 +41,29 @@ def test_adversarial_scenes_are_stored_and_drawn(tmp_path, monkeypatch):
     write_adversarial(chosen, "a network", path)
     assert read_adversarial(path) == tuple(chosen)
     assert [p.name for p in path.parent.iterdir()] == ["adversarial.json"]
-    monkeypatch.setattr("helpers.worlds.drawn.read_adversarial", lambda: read_adversarial(path))
-    job = Job("test", 5, 32, shift="adversarial")
-    assert [(job.scene(i), job.image_seed(i)) for i in range(5)] == chosen
-    assert job.chunk(0).images.shape == (5, 3, 32, 32)
+    monkeypatch.setattr(streets, "read_adversarial", lambda: read_adversarial(path))
+    world = Streets("test", 5, 32, shift="adversarial")
+    assert [(world.scene(i), world.image_seed(i)) for i in range(5)] == chosen
+    assert chunk(world, 0).images.shape == (5, 3, 32, 32)
     for split, n in (("test", 6), ("train", 5)):
         with pytest.raises(ValueError, match="'adversarial' is a stored list of 5 test scenes"):
-            Job(split, n, 32, shift="adversarial")
+            Streets(split, n, 32, shift="adversarial")
+
+
+def test_the_stored_scenes_have_the_seeds_that_their_pictures_were_chosen_with():
+    """They were chosen from the test split of seed 9 by pictures of its own seeds; other seeds draw other pictures."""
+    world = Streets("test", 10_000, seed=9)
+    numbers = {scene: i for i, scene in enumerate(scenes("test", 10_000, 9))}
+    stored = read_adversarial()
+    assert [seed for _, seed in stored] == [world.image_seed(numbers[scene]) for scene, _ in stored]
 
 
 def test_a_missing_list_says_where_it_comes_from(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"none\.json is missing: the adversarial scenes are chosen by"):
         read_adversarial(tmp_path / "none.json")
-    monkeypatch.setattr("helpers.worlds.drawn.read_adversarial", lambda: read_adversarial(tmp_path / "none.json"))
+    monkeypatch.setattr(streets, "read_adversarial", lambda: read_adversarial(tmp_path / "none.json"))
     with pytest.raises(FileNotFoundError, match="is missing"):
-        Job("test", 5, 32, shift="adversarial")
+        Streets("test", 5, 32, shift="adversarial")
 
 
 GOOD = {"schema": shifts.ADVERSARIAL_SCHEMA, "reference": "r", "scenes": []}
@@ -80,9 +91,9 @@ def test_a_bad_list_is_refused(tmp_path, data, message):
 @pytest.mark.parametrize("shift", [None, "objectnet"])
 def test_what_the_words_name_is_in_the_picture(shift):
     """No vehicle and no being is hidden by another or cut off, at the size that models are trained on."""
-    job = Job("test", 40, 96, shift=shift)
-    for i in range(job.n):
-        drawn = layers(job.scene(i), 96, job.image_seed(i), **shift_args(shift, i))
+    world = Streets("test", 40, 96, shift=shift)
+    for i in range(world.n):
+        drawn = layers(world.scene(i), 96, world.image_seed(i), **shift_args(shift, i))
         seen = {layer.name: layer.mask.sum() for layer in drawn}
         assert seen.pop("vehicles[0]") > 80, i
         assert all(pixels >= 25 for name, pixels in seen.items() if not name.startswith("trees")), (i, seen)

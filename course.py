@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """The one command of the course: python3 course.py lab. On Windows: py course.py lab.
 
-It makes the environment .venv beside this file the first time, and then starts the program asked for inside it.
+It makes the environment .venv beside this file the first time, and then starts the program asked for inside it; an
+activated environment, conda's for instance, that has every package already is used as it is.
 This file uses the standard library only, and even Python 3.6 can read it, to be told that it is too old.
 """
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -22,9 +24,13 @@ STAMP = os.path.join(VENV, "complete.txt")  # written last: what this environmen
 BUILD = os.path.join(ROOT, "build")
 LOG = os.path.join(BUILD, "install.log")
 
+# What a student's environment holds, and what the checks need on top of it.
+STUDENTS, MAINTAINERS = "requirements.txt", "requirements-dev.txt"
+
 OLDEST_PYTHON = (3, 11)
-# What the packages take while they are installed, measured: on Linux 6.6 for the environment, to which torch brings the
-# CUDA libraries, and 3.3 for the files fetched. pip's cache would hold these a second time.
+NEWEST_PYTHON = (3, 13)  # the newest that was tried; one beyond it is warned of, for it may well do
+# What the packages take while they are installed, measured: on Linux 6.4 for a student's environment, to which torch
+# brings the CUDA libraries, 6.8 for a maintainer's, and 3.3 for the files fetched. pip's cache would hold these again.
 GIGABYTES, CACHE_GIGABYTES = (10, 4) if sys.platform.startswith("linux") else (3, 1)
 START = os.path.join("notebooks", "00_start_here.ipynb")
 
@@ -33,7 +39,7 @@ USAGE = """usage: python3 course.py COMMAND
   lab               open JupyterLab at the first notebook
   run [NN ...]      execute the notebooks into build/executed, with times and peak memory
   slides [NN ...]   export the lecture's decks to build/slides
-  test              run every check (what follows goes to pytest: test -k images)
+  test              run every check, with the maintainers' packages (what follows goes to pytest: test -k images)
   refresh [NN ...]  execute the notebooks in place, for those who change them
   bench [NN ...]    measure times, memory and sizes into build/bench.md
 
@@ -57,9 +63,21 @@ def check_python(version):
     """Raise Refusal unless this version (a tuple like sys.version_info) can run the course."""
     if tuple(version[:2]) < OLDEST_PYTHON:
         raise Refusal(
-            "The course needs Python {}.{} or newer, and this is Python {}.{}: install a newer one "
-            "(python.org/downloads) and start course.py with it.".format(*(OLDEST_PYTHON + tuple(version[:2])))
+            "The course needs Python {}.{} or newer, and this is Python {}.{}: install Python {}.{} "
+            "(python.org/downloads) and start course.py with it.".format(
+                *(OLDEST_PYTHON + tuple(version[:2]) + NEWEST_PYTHON)
+            )
         )
+
+
+def warning(version):
+    """A sentence for a Python (a tuple like sys.version_info) that is newer than any that was tried, or None."""
+    if tuple(version[:2]) <= NEWEST_PYTHON:
+        return None
+    return (
+        "This is Python {}.{}, newer than those that the course was tried with, {}.{} to {}.{}: if it fails, start it "
+        "with Python {}.{}.".format(*(tuple(version[:2]) + OLDEST_PYTHON + NEWEST_PYTHON * 2))
+    )
 
 
 def free_gigabytes():
@@ -136,34 +154,101 @@ def base():
     return "{}\nPython {}\n".format(ROOT, answer.stdout.strip())
 
 
-def packages():
-    """A digest of what decides which packages the environment holds."""
-    digest = hashlib.sha256()
-    for name in ("requirements.txt", "pyproject.toml"):
+def digest(*names):
+    """A line that changes with the content of these files."""
+    content = hashlib.sha256()
+    for name in names:
         with open(os.path.join(ROOT, name), "rb") as file:
-            digest.update(file.read())
-    return digest.hexdigest() + "\n"
+            content.update(file.read())
+    return content.hexdigest() + "\n"
 
 
-def is_ready():
-    """Whether the environment is complete and made from the present requirements."""
+def packages(requirements):
+    """What decides which packages the environment holds: a line for the students', one more for the maintainers'."""
+    students = digest(STUDENTS, "pyproject.toml")
+    return students + digest(MAINTAINERS) if requirements == MAINTAINERS else students
+
+
+def is_ready(requirements=STUDENTS):
+    """Whether the environment is complete and holds what this file names now; it may hold more."""
     stamp = read(STAMP)
-    return stamp is not None and stamp == "{}{}".format(base(), packages())
+    return stamp is not None and stamp.startswith("{}{}".format(base(), packages(requirements)))
 
 
-def prepare():
+def is_same(one, other):
+    """Whether two paths are the same folder."""
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
+def is_activated():
+    """Whether this Python is that of an environment which the user activated, conda's or a venv, other than ours."""
+    activated = [os.environ.get(name) for name in ("CONDA_PREFIX", "VIRTUAL_ENV")]
+    return any(folder and is_same(folder, sys.prefix) for folder in activated) and not is_same(sys.prefix, VENV)
+
+
+def unmet(requirements):
+    """What a requirements file, and those that it includes, name and this Python's packages do not meet."""
+    from importlib import metadata
+
+    # Python looks first beside course.py, where the course itself lies whether it is installed or not.
+    path = [folder for folder in sys.path if not is_same(folder or os.curdir, ROOT)]
+
+    def is_met(line):
+        name, _, version = line.partition("==")
+        found = next(metadata.distributions(name="pixels-to-palme" if line == "-e ." else name, path=path), None)
+        if found is None:
+            return False
+        if line == "-e .":
+            return is_same(editable(found), ROOT)
+        # A CPU or CUDA build of torch calls itself 2.14.1+cpu.
+        return found.version.split("+")[0] == version
+
+    wanting = []
+    for line in read(os.path.join(ROOT, requirements)).splitlines():
+        line = line.split("#")[0].strip()
+        if line.startswith("-r "):
+            wanting += unmet(line[3:].strip())
+        elif line and not is_met(line):
+            wanting.append("this copy of the course" if line == "-e ." else line)
+    return wanting
+
+
+def editable(distribution):
+    """The folder from which a package was installed to be edited there; "/" if it was installed in another way."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    source = json.loads(distribution.read_text("direct_url.json") or "{}")
+    return url2pathname(urlsplit(source["url"]).path) if source.get("dir_info", {}).get("editable") else os.sep
+
+
+def choose(requirements):
+    """The Python that has these packages: an activated environment's, or that of .venv, which is made ready."""
+    if is_activated():
+        wanting = unmet(requirements)
+        if not wanting:
+            say("Using the activated environment {}: it has all that {} names.".format(sys.prefix, requirements))
+            return sys.executable
+        if not is_ready(requirements):
+            more = " and {} more".format(len(wanting) - 1) if wanting[1:] else ""
+            say("Not using the activated environment {}: it lacks {}{}.".format(sys.prefix, wanting[0], more))
+    prepare(requirements)
+    return PYTHON
+
+
+def prepare(requirements=STUDENTS):
     """Make the environment complete: nothing to do, an update in place, or all of it anew.
 
     Raises Refusal if that can't be done; then the environment is as it was before, or gone.
     """
-    if is_ready():
+    if is_ready(requirements):
         return
     if os.path.lexists(VENV) and not os.path.isfile(OWNER) and not is_empty(VENV):
         raise Refusal(
             "{} was not made by course.py, which therefore leaves it alone: move it away and start again.".format(VENV)
         )
     with only_one() as lock:
-        if is_ready():  # by the start that was waited for
+        if is_ready(requirements):  # by the start that was waited for
             return
         stamp = read(STAMP)
         if stamp is None or not stamp.startswith(base() or "no Python"):
@@ -172,8 +257,8 @@ def prepare():
         try:
             if stamp is not None:
                 os.remove(STAMP)  # while pip works in it, the environment is not complete
-            install(lock)
-            write(STAMP, base() + packages())
+            install(requirements, lock)
+            write(STAMP, base() + packages(requirements))
         except BaseException:
             # pip first finds and fetches everything and then installs: up to there an update has changed nothing.
             if stamp is not None and INSTALLING not in (read(LOG) or ""):
@@ -207,7 +292,7 @@ def remove():
 
 def make(lock):
     """Make an empty environment, in place of what is there."""
-    if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
+    if is_same(sys.prefix, VENV):
         raise Refusal(
             "The environment must be made anew, and this is its own Python: type deactivate, and start again with "
             "the Python that you installed."
@@ -217,6 +302,8 @@ def make(lock):
         remove()
     check_disk()
     say("Making the environment in {}".format(VENV))
+    if warning(sys.version_info):
+        say(warning(sys.version_info))
     os.mkdir(VENV)
     write(OWNER, "course.py made this folder, and may remove it and make it anew.\n")
     try:
@@ -231,10 +318,10 @@ def make(lock):
         raise
 
 
-def install(lock):
-    """Install the packages of requirements.txt into the environment."""
-    say("Installing the packages; the first time this fetches some gigabytes and takes minutes.")
-    pip = [PYTHON, "-m", "pip", "install", "--retries=2", "--disable-pip-version-check", "-r", "requirements.txt"]
+def install(requirements, lock):
+    """Install the packages that a requirements file names into the environment."""
+    say("Installing what {} names; the first time this fetches gigabytes and takes minutes.".format(requirements))
+    pip = [PYTHON, "-m", "pip", "install", "--retries=2", "--disable-pip-version-check", "-r", requirements]
     if free_gigabytes() < GIGABYTES + CACHE_GIGABYTES:
         pip.append("--no-cache-dir")
     # pip unpacks beside its target: the system's own temporary folder is often small, and this one goes with the rest.
@@ -279,20 +366,20 @@ def follow(command, lock, **variables):
     return process.returncode, "".join(words)
 
 
-def program(command, arguments):
-    """The command line that does what was asked for, inside the environment."""
+def program(command, arguments, python=PYTHON):
+    """The command line that does what was asked for, with a Python that has the packages."""
     if command == "lab":
         # Lab is given the repository as its root, not the notebook's folder: the student sees the helpers and the data.
         page = "/lab/tree/" + START.replace(os.sep, "/")
         options = ["--ServerApp.root_dir=" + ROOT, "--LabApp.default_url=" + page]
         # No questions about news and no search for updates: the course asks nothing of the network.
         options.append("--LabApp.app_settings_dir=" + os.path.join(ROOT, "tools", "lab_settings"))
-        return [PYTHON, "-m", "jupyterlab"] + options + arguments
+        return [python, "-m", "jupyterlab"] + options + arguments
     if command == "test":
-        return [PYTHON, os.path.join("tests", "offline.py")] + arguments
+        return [python, os.path.join("tests", "offline.py")] + arguments
     if command in ("run", "refresh"):
-        return [PYTHON, "-m", "tools.execute", command] + arguments
-    return [PYTHON, "-m", "tools." + command] + arguments
+        return [python, "-m", "tools.execute", command] + arguments
+    return [python, "-m", "tools." + command] + arguments
 
 
 def hand_over(command):
@@ -321,8 +408,8 @@ def main(arguments):
                 find_notebooks([word for word in rest if word.isdigit()])
             except ValueError as error:
                 raise Refusal("{}\n\n{}".format(error, USAGE)) from error
-        prepare()
-        return hand_over(program(command, rest))
+        python = choose(MAINTAINERS if command == "test" else STUDENTS)
+        return hand_over(program(command, rest, python))
     except Refusal as refusal:
         print("course.py: {}".format(refusal), file=sys.stderr)
         return 2

@@ -43,6 +43,25 @@ def test_a_failed_measurement_is_named_and_the_others_are_kept(build: Path, caps
     assert "quick" in (build / "bench.md").read_text(encoding="utf-8")
 
 
+def test_without_transformers_clip_is_left_out_but_fails_if_asked_for(
+    build: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "has_transformers", lambda: False)
+    monkeypatch.setattr(bench, "MEASUREMENTS", {"clip": bench.clip})
+    assert main([]) == 0 and "clip is left out: transformers is one of" in capsys.readouterr().out
+    assert main(["clip"]) == 1 and "FAILED clip: transformers is one of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["7", "07", "A", "a"])
+def test_notebooks_are_named_by_number_or_letter(build: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    asked = []
+    monkeypatch.setattr(bench, "find_notebooks", lambda numbers: asked.extend(numbers) or [Path("x.ipynb")])
+    monkeypatch.setattr(bench, "notebooks", lambda paths: [Row("x, time", 1, "s")])
+    assert main([word]) == 0
+    assert asked == [word]
+    assert "| x, time | 1.00 s |" in (build / "bench.md").read_text(encoding="utf-8")
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones(build: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["godo"]) == 2
     assert capsys.readouterr().err == "There is no measurement godo: choose from good, fails.\n"

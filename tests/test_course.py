@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import signal
@@ -66,6 +67,9 @@ class Tree:
         (self.root / "tools" / "execute.py").write_text(TELLTALE, encoding="utf-8")
         (self.root / "notebooks" / "00_start_here.ipynb").write_text("{}", encoding="utf-8")
         (self.root / "pyproject.toml").write_text("", encoding="utf-8")
+        (self.root / "tests").mkdir()
+        (self.root / "tests" / "offline.py").write_text(TELLTALE, encoding="utf-8")
+        (self.root / "requirements-dev.txt").write_text("-r requirements.txt\n", encoding="utf-8")
         self.need("")
         self.venv = self.root / ".venv"
 
@@ -87,12 +91,23 @@ class Tree:
 
     def add_wheel(self, version: str) -> None:
         """Require the package tiny in this version, from a file."""
+        self.need(f"./{self.wheel('tiny', version)}\n")
+
+    def add_maintainers_wheel(self, version: str) -> None:
+        """Require the package tiny_dev in this version for the checks, from a file."""
+        lines = f"-r requirements.txt\n./{self.wheel('tiny_dev', version)}\n"
+        (self.root / "requirements-dev.txt").write_text(lines, encoding="utf-8")
+
+    def wheel(self, name: str, version: str) -> str:
         names: dict = {}
         exec(WHEELS, names)
-        self.need(f"./{names['write_wheel'](self.root, 'tiny', version)}\n")
+        return names["write_wheel"](self.root, name, version)
 
-    def start(self, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
-        environment = os.environ | {
+    def start(
+        self, *arguments: str, cwd: Path | None = None, python: str = sys.executable, **variables: str
+    ) -> subprocess.Popen[str]:
+        inherited = {name: value for name, value in os.environ.items() if name not in ("CONDA_PREFIX", "VIRTUAL_ENV")}
+        environment = inherited | {
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_INDEX_URL": "http://127.0.0.1:9",  # where nobody answers
             "PIP_EXTRA_INDEX_URL": "",
@@ -100,7 +115,7 @@ class Tree:
             "PYTHONUTF8": "1",
         }
         return subprocess.Popen(
-            [sys.executable, str(self.root / "course.py"), *(arguments or ["run"])],
+            [python, str(self.root / "course.py"), *(arguments or ["run"])],
             cwd=cwd,
             env=environment | variables,
             stdout=subprocess.PIPE,
@@ -111,15 +126,17 @@ class Tree:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, cwd: Path | None = None, **variables: str) -> tuple[int, str, str]:
+    def run(
+        self, *arguments: str, cwd: Path | None = None, python: str = sys.executable, **variables: str
+    ) -> tuple[int, str, str]:
         """Start to end: exit code, stdout, stderr."""
-        process = self.start(*arguments, cwd=cwd, **variables)
+        process = self.start(*arguments, cwd=cwd, python=python, **variables)
         out, err = process.communicate(timeout=120)
         return process.returncode, out, err
 
-    def assert_works(self, *packages: str) -> str:
+    def assert_works(self, *packages: str, command: str = "run") -> str:
         """The next start succeeds, with these packages; return what it said."""
-        code, out, err = self.run()
+        code, out, err = self.run(command)
         assert (code, err) == (0, "")
         assert out.splitlines()[-1] == str(list(packages))
         assert not (self.venv / "tmp").exists()
@@ -172,14 +189,39 @@ def test_old_python_is_refused() -> None:
         course.check_python(version)
 
 
+def test_a_python_newer_than_those_tried_is_warned_of_but_not_refused() -> None:
+    for version in [(3, 11, 7), (3, 12, 1), (3, 13, 99)]:
+        assert course.warning(version) is None
+    said = course.warning((3, 14, 0, "final", 0))
+    assert "Python 3.14, newer than those that the course was tried with, 3.11 to 3.13" in said
+
+
+def test_the_warning_comes_when_the_environment_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    move_to(tmp_path, monkeypatch)
+    monkeypatch.setattr(course, "GIGABYTES", 0)
+    monkeypatch.setattr(course, "follow", lambda *arguments, **variables: (1, ""))  # no environment can be made
+    for newest, warned in [((3, 10), True), (sys.version_info[:2], False)]:
+        monkeypatch.setattr(course, "NEWEST_PYTHON", newest)
+        assert course.main(["lab"]) == 2
+        assert ("newer than those" in capsys.readouterr().out) == warned
+
+
+def move_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the course, in this process, lie in another folder."""
+    for name, value in [("ROOT", folder), ("VENV", folder / ".venv"), ("BUILD", folder / "build")]:
+        monkeypatch.setattr(course, name, str(value))
+    for name in ("OWNER", "STAMP", "PYTHON"):
+        monkeypatch.setattr(course, name, str(folder / ".venv" / name))
+    monkeypatch.setattr(course, "LOG", str(folder / "build" / "install.log"))
+
+
 def test_too_little_disk_is_refused_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    for name, value in [("ROOT", tmp_path), ("VENV", tmp_path / ".venv"), ("BUILD", tmp_path / "build")]:
-        monkeypatch.setattr(course, name, str(value))
-    for name in ("OWNER", "STAMP", "PYTHON"):
-        monkeypatch.setattr(course, name, str(tmp_path / ".venv" / name))
+    move_to(tmp_path, monkeypatch)
     free = course.GIGABYTES - 0.5
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, free * 1e9))
     assert course.main(["lab"]) == 2
@@ -238,6 +280,12 @@ def test_changed_requirements_are_installed_in_place(made: Tree) -> None:
     assert "Installing" not in made.assert_works("tiny")
 
 
+def test_the_checks_without_network_leave_a_student_what_he_has(made: Tree) -> None:
+    (made.root / "requirements-dev.txt").write_text("-r requirements.txt\nno-such-package==1.0\n", encoding="utf-8")
+    assert_refused(made.run("test"), "there is no network")
+    assert "Installing" not in made.assert_works("tiny")
+
+
 def test_an_environment_whose_python_broke_is_made_anew(made: Tree) -> None:
     (made.venv / Path(course.PYTHON).relative_to(course.VENV)).unlink()
     assert "Making the environment" in made.assert_works("tiny")
@@ -248,6 +296,113 @@ def test_an_environment_that_moved_is_made_anew(made: Tree) -> None:
     made.root.rename(moved)
     made.root, made.venv = moved, moved / ".venv"
     assert "Making the environment" in made.assert_works("tiny")
+
+
+def test_the_checks_need_more_and_get_it_in_place(made: Tree) -> None:
+    made.add_wheel("1.0")
+    made.add_maintainers_wheel("1.0")
+    made.assert_works("tiny")
+    said = made.assert_works("tiny", "tiny_dev", command="test")
+    assert "Installing what requirements-dev.txt names" in said and "Making" not in said
+    for command in ("test", "run"):
+        assert "Installing" not in made.assert_works("tiny", "tiny_dev", command=command), "it has what both need"
+    made.add_maintainers_wheel("2.0")
+    assert "Installing" not in made.assert_works("tiny", "tiny_dev"), "a student needs nothing of it"
+    assert "Installing" in made.assert_works("tiny", "tiny_dev", command="test")
+    made.add_wheel("2.0")
+    assert "Installing what requirements.txt names" in made.assert_works("tiny", "tiny_dev")
+    assert "Installing what requirements-dev.txt names" in made.assert_works("tiny", "tiny_dev", command="test")
+
+
+class Activated:
+    """An environment that the user made and activated, with the tiny packages and the course of a folder."""
+
+    def __init__(self, folder: Path, course_folder: Path, **packages: str):
+        self.folder = folder
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        self.python = str(folder / Path(course.PYTHON).relative_to(course.VENV))
+        query = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        self.site = Path(subprocess.check_output([self.python, "-c", query], text=True).strip())
+        for name, version in packages.items():
+            self.add(name, version)
+        source = {"url": course_folder.as_uri(), "dir_info": {"editable": True}}
+        (self.add("pixels_to_palme", "0.1.0") / "direct_url.json").write_text(json.dumps(source), encoding="utf-8")
+
+    def add(self, name: str, version: str) -> Path:
+        """What pip leaves of a package's installation."""
+        info = self.site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+        return info
+
+
+PINS = "tiny==1.0  # the one\ntiny_torch==2.0\n-e .\n"
+
+
+def mine_runs(tree: Tree, mine: Activated, variable: str, command: str = "run") -> tuple[int, str, str]:
+    """A start with the environment's Python, while the variable says that the environment is activated."""
+    return tree.run(command, python=mine.python, **{variable: str(mine.folder)})
+
+
+@pytest.mark.parametrize("variable", ["CONDA_PREFIX", "VIRTUAL_ENV"])
+def test_an_activated_environment_that_has_all_is_used(tree: Tree, tmp_path: Path, variable: str) -> None:
+    tree.need(PINS)
+    mine = Activated(tmp_path / "mine", tree.root, tiny="1.0", tiny_torch="2.0+cpu")
+    code, out, err = mine_runs(tree, mine, variable)
+    assert (code, err) == (0, "")
+    first, started, prefix, *_ = out.splitlines()
+    assert first == f"Using the activated environment {mine.folder}: it has all that requirements.txt names."
+    assert started == "STARTED" and Path(prefix).samefile(mine.folder)
+    assert not tree.venv.exists()
+
+
+@pytest.fixture
+def sealed(tree: Tree) -> Tree:
+    """A copy that may not make an environment of its own: another one lies there."""
+    tree.need(PINS)
+    tree.venv.mkdir()
+    (tree.venv / "mine.txt").write_text("mine", encoding="utf-8")
+    return tree
+
+
+def assert_not_used(result: tuple[int, str, str], mine: Activated, lacks: str) -> None:
+    """Accept only a start that names what the activated environment lacks, and turns to .venv."""
+    assert result[1] == f"Not using the activated environment {mine.folder}: it lacks {lacks}.\n"
+    assert_refused(result, "was not made by course.py")
+
+
+def test_an_activated_environment_that_lacks_something_is_not_used(sealed: Tree, tmp_path: Path) -> None:
+    mine = Activated(tmp_path / "mine", sealed.root, tiny="1.1")
+    assert_not_used(mine_runs(sealed, mine, "CONDA_PREFIX"), mine, "tiny==1.0 and 1 more")
+
+
+def test_an_activated_environment_with_another_copy_of_the_course_is_not_used(sealed: Tree, tmp_path: Path) -> None:
+    # What an installation leaves beside course.py says nothing of where this Python finds the course.
+    beside = sealed.root / "pixels_to_palme.egg-info"
+    beside.mkdir()
+    (beside / "PKG-INFO").write_text("Name: pixels-to-palme\nVersion: 0.1.0\n", encoding="utf-8")
+    mine = Activated(tmp_path / "mine", tmp_path / "elsewhere", tiny="1.0", tiny_torch="2.0")
+    assert_not_used(mine_runs(sealed, mine, "CONDA_PREFIX"), mine, "this copy of the course")
+
+
+def test_an_environment_that_is_not_activated_is_not_used(sealed: Tree, tmp_path: Path) -> None:
+    mine = Activated(tmp_path / "mine", sealed.root, tiny="1.0", tiny_torch="2.0")
+    (tmp_path / "other").mkdir()
+    for activated in ({}, {"CONDA_PREFIX": str(tmp_path / "other")}):
+        result = sealed.run(python=mine.python, **activated)
+        assert result[1] == ""
+        assert_refused(result, "was not made by course.py")
+
+
+def test_the_checks_use_an_activated_environment_only_with_the_maintainers_packages(
+    sealed: Tree, tmp_path: Path
+) -> None:
+    (sealed.root / "requirements-dev.txt").write_text("-r requirements.txt\ntiny_dev==1.0\n", encoding="utf-8")
+    mine = Activated(tmp_path / "mine", sealed.root, tiny="1.0", tiny_torch="2.0")
+    assert_not_used(mine_runs(sealed, mine, "CONDA_PREFIX", "test"), mine, "tiny_dev==1.0")
+    mine.add("tiny_dev", "1.0")
+    code, out, _ = mine_runs(sealed, mine, "CONDA_PREFIX", "test")
+    assert code == 0 and "it has all that requirements-dev.txt names" in out
 
 
 @posix

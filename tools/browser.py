@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, Page, Playwright, Route, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright, Route
 
 FLAGS = [
     "--no-sandbox",
@@ -25,7 +27,7 @@ LOCAL = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0
 
 
 class BrowserMissing(RuntimeError):
-    """No browser of the Chromium family was found."""
+    """No browser of the Chromium family was found, or no Playwright to drive it."""
 
 
 def _executable(playwright: Playwright) -> str:
@@ -45,8 +47,14 @@ def launch() -> Iterator[Browser]:
     """Yield a headless browser: $COURSE_BROWSER, else Playwright's own, else Chromium, Chrome or Edge on the path.
 
     Raises:
-        BrowserMissing: there is none; the message says how to get one.
+        BrowserMissing: there is none, or Playwright is not installed; the message says how to get it.
     """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError as error:
+        raise BrowserMissing(
+            "A browser is driven by Playwright, one of the maintainers' packages: python3 course.py test installs them."
+        ) from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_executable(playwright), args=FLAGS)
         try:

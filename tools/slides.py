@@ -12,11 +12,11 @@ import html
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from nbconvert import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, Page
 from traitlets.config import Config
 
 from helpers.files import whole
@@ -24,6 +24,9 @@ from tools import ROOT, find_notebooks
 from tools.browser import BrowserMissing, watched_page
 from tools.browser import launch as launch_browser
 from tools.execute import execute
+
+if TYPE_CHECKING:  # a student's environment exports decks without Playwright
+    from playwright.sync_api import Browser, Page
 
 HERE = Path(__file__).resolve().parent
 ASSETS = HERE / "slides_assets"

@@ -291,7 +291,7 @@ def _make_room(folder: Path, size: int) -> None:
                 path.unlink()
             elif path.suffix == ".drawn":
                 kept.append((status.st_mtime, status.st_size, path))
-    free = float(os.environ.get("COURSE_CACHE_GB") or 4) * 1e9 - size
+    free = _limit() - size
     for _, taken, path in sorted(kept, reverse=True):  # the latest first: they stay
         free -= taken
         if free < 0:
@@ -299,6 +299,15 @@ def _make_room(folder: Path, size: int) -> None:
                 path.unlink()
     if shutil.disk_usage(folder).free < 1.05 * size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _limit() -> float:
+    """How many bytes the cache folder may hold."""
+    told = os.environ.get("COURSE_CACHE_GB") or "4"
+    try:
+        return float(told) * 1e9
+    except ValueError:
+        raise CacheError(f"COURSE_CACHE_GB: {told!r} is not a number of gigabytes, such as 4") from None
 
 
 def _read(path: Path, world: World) -> Drawn | None:

@@ -1,4 +1,4 @@
-"""The data sets: the same pictures however they are drawn, and a cache that no accident makes lie."""
+"""Drawn worlds: the same pictures however they are drawn, and a cache that no accident makes lie."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
-from helpers.street import build, dataset
-from helpers.worlds.drawn import CHUNK, Job, chunks
+from helpers import cores
+from helpers import files as our_files
+from helpers.cores import available_cores
+from helpers.worlds import drawn
+from helpers.worlds.drawn import CHUNK, CacheError, chunk, chunks, key
 from helpers.worlds.street.captions import captions
-from helpers.worlds.streets import CacheError, StreetDataset, load_street
 from helpers.worlds.street.drawing.render import render
 from helpers.worlds.street.sample import CLASSES, scenes
+from helpers.worlds.streets import OneVehicle, Streets, TwoVehicles, load_street
 
 ROOT = Path(__file__).parents[1]
 MANY = 2 * CHUNK + 5  # three chunks, so that two processes share them
@@ -30,7 +32,7 @@ MANY = 2 * CHUNK + 5  # three chunks, so that two processes share them
 def cache(tmp_path, monkeypatch) -> Path:
     """An empty cache folder for one test."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "street"
+    return tmp_path / "cache" / "pictures"
 
 
 def load(split="train", n=10, size=32, **rest):
@@ -72,10 +74,10 @@ def test_pictures_labels_and_words_belong_to_their_scene(cache):
     assert street.images.shape == (20, 3, 48, 48) and street.images.dtype == torch.uint8
     assert tuple(street.scenes) == scenes("validation", 20, 3) and street.scenes[-1] == street.scenes[19]
     assert street.scenes[2:5] == scenes("validation", 5, 3)[2:]
-    job = Job("validation", 20, 48, 3)
+    world = Streets("validation", 20, 48, 3)
     for i, scene in enumerate(street.scenes):
-        drawn = render(scene, 48, job.image_seed(i))
-        assert np.array_equal(street.images[i].numpy(), drawn.transpose(2, 0, 1))
+        picture = render(scene, 48, world.image_seed(i))
+        assert np.array_equal(street.images[i].numpy(), picture.transpose(2, 0, 1))
         assert {label: classes[street.labels[label][i]] for label, classes in CLASSES.items()} == scene.labels
         assert street.captions[i] == captions(scene, 3, [3, i])
     with pytest.raises(IndexError):
@@ -104,15 +106,14 @@ def test_a_shift_redraws_the_same_scenes(cache):
         assert all(not torch.equal(a, b) for a, b in zip(plain.images, shifted.images, strict=True)), shift
 
 
-def test_a_data_loader_takes_it(cache):
-    street = load(n=12)
-    batches = list(DataLoader(StreetDataset(street, "colour", lambda x: x.float() / 255), batch_size=5))
-    images, targets = (torch.cat(part) for part in zip(*batches, strict=True))
-    assert torch.equal(images, street.images.float() / 255) and torch.equal(targets, street.labels["colour"])
-    image, words = StreetDataset(street, "captions")[3]
-    assert torch.equal(image, street.images[3]) and words == street.captions[3]
-    with pytest.raises(ValueError, match="target: 'wheels' is not one of vehicle, colour"):
-        StreetDataset(street, "wheels")
+def test_simpler_streets_are_worlds_too(cache):
+    one = drawn.load(OneVehicle("test", 12, styles=("photo", "sketch")), progress=False)
+    assert one.images.shape == (12, 3, 48, 48) and list(one.labels) == ["vehicle"]
+    assert all(len(scene.vehicles) == 1 for scene in one.scenes) and one.captions == [[]] * 12
+    two = drawn.load(TwoVehicles("test", 40), progress=False, workers=2)
+    same = [scene.vehicles[0].colour == scene.vehicles[1].colour for scene in two.scenes]
+    assert two.labels["same colour"].tolist() == same and 10 < sum(same) < 30
+    assert len(files(cache)) == 2 and repr(two) == "40 pictures of 48 px"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_arguments_out_of_range_are_refused_by_name(cache, arguments, message):
 
 def test_a_second_load_draws_nothing(cache, monkeypatch):
     first = load()
-    monkeypatch.setattr(dataset, "chunks", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(drawn, "chunks", lambda *_: pytest.fail("drawn again"))
     assert equal(first, load())
     assert (cache / ".gitignore").read_text() == "*\n" and len(files(cache)) == 1
 
@@ -176,15 +177,120 @@ def test_each_request_has_its_own_file(cache):
         assert len(files(cache)) == before + 1, change
 
 
-def test_another_version_of_the_code_draws_again(tmp_path, monkeypatch):
-    job = Job("train", 5, 32)
-    key = dataset._key(job)
-    assert key == dataset._key(Job("train", 5, 32))
-    copy = shutil.copytree(ROOT / "helpers" / "street", tmp_path / "street")
-    monkeypatch.setattr(dataset, "__file__", str(copy / "dataset.py"))
-    assert dataset._key(job) == key
-    (copy / "render.py").write_text((copy / "render.py").read_text() + "\n")
-    assert dataset._key(job) != key
+WORLD = """
+from helpers import colours
+
+
+class Dots:
+    pass
+"""
+COLOURS = """
+RED = 250  # a comment
+
+
+def red():
+    return RED
+"""
+
+
+def test_the_key_changes_with_code_that_draws_and_not_with_a_comment(tmp_path, monkeypatch):
+    """In a tree of its own: a world's module, and one that it imports."""
+    package = tmp_path / "helpers"
+    package.mkdir()
+    (package / "dots.py").write_text(WORLD)
+    (package / "colours.py").write_text(COLOURS)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "list.json").write_text("[]")
+
+    def digest(file: str, text: str) -> str:
+        (package / file).write_text(text)
+        moment = time.time_ns() + len(text) * 10**9  # no two versions within one tick of a coarse clock
+        os.utime(package / file, ns=(moment, moment))
+        return our_files.code_digest("helpers.dots", data=("list.json",), root=tmp_path)
+
+    first = digest("colours.py", COLOURS)
+    assert first == digest("colours.py", COLOURS.replace("a comment", "another comment, longer"))
+    assert first == digest("colours.py", COLOURS.replace("():", '():\n    """A docstring."""'))
+    assert first == digest("colours.py", "\n\n\n" + COLOURS.replace("= 250", "=  250"))
+    assert first != digest("colours.py", COLOURS.replace("250", "251"))
+    assert first == digest("colours.py", COLOURS)
+    assert first != digest("dots.py", WORLD.replace("pass", "size = 3"))
+    assert first == digest("dots.py", WORLD)
+    (package / "unused.py").write_text("x = 1")
+    assert first == digest("dots.py", WORLD)
+    (tmp_path / "data" / "list.json").write_text("[1]")
+    assert first != digest("dots.py", WORLD)
+    with pytest.raises(FileNotFoundError, match=r"module helpers\.none is not below"):
+        our_files.code_digest("helpers.none", root=tmp_path)
+
+
+def test_the_key_changes_with_the_world_the_code_and_the_libraries(monkeypatch):
+    world = Streets("train", 5, 32)
+    first = key(world)
+    assert first == key(Streets("train", 5, 32)) != key(Streets("train", 5, 32, seed=1))
+    assert key(OneVehicle("test", 5)) != key(TwoVehicles("test", 5)), "the same fields but one, and another class"
+    monkeypatch.setattr(drawn, "version", lambda package: "0.1")
+    assert key(world) != first
+    monkeypatch.undo()
+    monkeypatch.setattr(drawn, "code_digest", lambda *modules, data: f"{modules} {data}")
+    assert key(world) != first
+    assert key(Streets("test", 5, 32, shift="adversarial")) != key(Streets("test", 5, 32))
+
+
+def test_the_oldest_are_forgotten_when_the_cache_is_full(cache, monkeypatch):
+    one = 10 * 3 * 32**2 / 1e9  # the pictures of one file, in GB
+    monkeypatch.setenv("COURSE_CACHE_GB", str(3.9 * one))
+    for age, seed in enumerate((0, 1, 2)):
+        load(seed=seed)
+        (new,) = (path for path in files(cache) if path.stat().st_mtime > time.time() - 1000)
+        os.utime(new, (time.time() - 9000 + 1000 * age,) * 2)
+    monkeypatch.setattr(drawn, "chunks", lambda *_: pytest.fail("drawn again"))
+    load(seed=0)  # read just now, so that seed 1 is the one not read for the longest time
+    monkeypatch.undo()
+    monkeypatch.setenv("COURSE_CACHE", str(cache.parent))
+    monkeypatch.setenv("COURSE_CACHE_GB", str(3.9 * one))
+    load(seed=3)
+    assert len(files(cache)) == 3
+    drawings = []
+    monkeypatch.setattr(drawn, "chunks", lambda world, workers: drawings.append(world.seed) or chunks(world, workers))
+    for seed in (0, 2, 3, 1):
+        load(seed=seed)
+    assert drawings == [1]
+    monkeypatch.setenv("COURSE_CACHE_GB", "0")
+    load(seed=9)
+    assert len(files(cache)) == 1, "a limit below one file keeps that one"
+
+
+def test_a_limit_that_is_no_number_is_named(cache, monkeypatch):
+    monkeypatch.setenv("COURSE_CACHE_GB", "4 GB")
+    with pytest.raises(CacheError, match="COURSE_CACHE_GB: '4 GB' is not a number"):
+        load()
+
+
+def test_a_file_may_vanish_between_listing_and_looking(cache, monkeypatch):
+    """As when two processes make room at once."""
+    load()
+    left = cache / "left.tmp"
+    left.write_text("")
+    os.utime(left, (time.time() - 7200,) * 2)
+    looked, stat = [], Path.stat
+
+    def vanishing(path: Path, **options) -> os.stat_result:
+        if path.parent == cache and path.suffix in (".tmp", ".drawn") and path not in looked:
+            looked.append(path)
+            path.unlink()
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    drawn._make_room(cache, 1000)
+    assert len(looked) == 2 and files(cache) == []
+    left.write_text("")
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "stat", stat)
+    os.utime(left, (time.time() - 7200,) * 2)
+    monkeypatch.setattr(Path, "unlink", lambda path, **options: (unlink(path), unlink(path, **options)))
+    drawn._make_room(cache, 1000)
+    assert files(cache) == []
 
 
 def test_two_processes_may_build_at_once(cache):
@@ -209,15 +315,15 @@ def test_a_killed_build_leaves_nothing_that_could_be_read(cache):
     assert left in files(cache), "it could be another process at work"
     os.utime(left, (time.time() - 7200,) * 2)
     load(n=11)
-    assert [p.suffix for p in files(cache)] == [".street", ".street"]
+    assert [p.suffix for p in files(cache)] == [".drawn", ".drawn"]
 
 
 def test_an_interrupted_build_cleans_up(cache, monkeypatch):
-    def interrupted(job, workers):
-        yield job.chunk(0)
+    def interrupted(world, workers):
+        yield chunk(world, 0)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dataset, "chunks", interrupted)
+    monkeypatch.setattr(drawn, "chunks", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load(n=MANY)
     assert files(cache) == []
@@ -233,13 +339,13 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path, monkeyp
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file"))
     with pytest.raises(CacheError) as error:
         load()
-    remedy(error.value, tmp_path / "file" / "street")
+    remedy(error.value, tmp_path / "file" / "pictures")
     assert len(load(cache=False)) == 10, "the remedy works"
 
 
 def test_a_disk_without_room_is_noticed_before_drawing(cache, monkeypatch):
-    monkeypatch.setattr(dataset.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))
-    monkeypatch.setattr(dataset, "chunks", lambda *_: pytest.fail("drawn for nothing"))
+    monkeypatch.setattr(drawn.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))
+    monkeypatch.setattr(drawn, "chunks", lambda *_: pytest.fail("drawn for nothing"))
     with pytest.raises(CacheError, match="No space left") as error:
         load()
     remedy(error.value, cache)
@@ -251,7 +357,8 @@ def test_a_disk_that_fills_up_while_writing_ends_in_a_sentence(cache):
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-from helpers.worlds.streets import CacheError, load_street
+from helpers.worlds.drawn import CacheError
+from helpers.worlds.streets import load_street
 try:
     load_street("train", 40, 32, progress=False)
 except CacheError as error:
@@ -266,7 +373,7 @@ except CacheError as error:
 
 
 def test_a_process_that_draws_never_imports_torch():
-    script = "import sys, helpers.worlds.drawn; print(sorted(m for m in ('torch', 'tqdm') if m in sys.modules))"
+    script = "import sys, helpers.worlds.streets; print(sorted(m for m in ('torch', 'tqdm') if m in sys.modules))"
     out, err = python(script).communicate(timeout=60)
     assert out.strip() == "[]", err
 
@@ -284,7 +391,7 @@ def test_a_script_without_a_main_guard_may_ask_for_two_processes(tmp_path):
 
 
 def test_a_process_that_dies_is_reported_and_the_others_are_stopped():
-    drawing = chunks(Job("train", 10_000, 32), workers=2)
+    drawing = chunks(Streets("train", 10_000, 32), workers=2)
     next(drawing)
     me = psutil.Process()
     working = [p for p in me.children() if "helpers.worlds.drawn" in p.cmdline()]
@@ -303,15 +410,64 @@ def test_drawing_that_is_given_up_leaves_no_process(monkeypatch):
             super().__init__(*arguments, **options)
             started.append(self)
 
-    monkeypatch.setattr(build.subprocess, "Popen", Started)
-    drawing = chunks(Job("train", 10_000, 32), workers=2)
+    monkeypatch.setattr(drawn.subprocess, "Popen", Started)
+    drawing = chunks(Streets("train", 10_000, 32), workers=2)
     next(drawing)
     drawing.close()
     assert len(started) == 2 and all(process.returncode not in (None, 0) for process in started)
 
 
-def test_the_last_words_of_a_failing_process_are_passed_on(monkeypatch):
-    job = Job("train", MANY, 32)
-    object.__setattr__(job, "split", "nowhere")
+def test_the_last_words_of_a_failing_process_are_passed_on():
+    world = Streets("train", MANY, 32)
+    object.__setattr__(world, "split", "nowhere")
     with pytest.raises(RuntimeError, match="split: 'nowhere' is not one of"):
-        list(build.chunks(job, workers=2))
+        list(chunks(world, workers=2))
+
+
+def test_a_process_that_says_very_much_does_not_wait_for_a_reader():
+    """With PYTHONVERBOSE Python tells of each import on stderr, more than a pipe holds."""
+    script = f"""
+import os
+os.environ["PYTHONVERBOSE"] = "2"
+from helpers.worlds.streets import load_street
+print(len(load_street("train", {MANY}, 32, cache=False, progress=False, workers=2)))
+"""
+    out, err = python(script).communicate(timeout=120)
+    assert out == f"{MANY}\n", err
+
+
+# The cores
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux ties a process to some of the cores")
+def test_cores_are_those_that_the_process_is_tied_to(tmp_path):
+    mine = os.sched_getaffinity(0)
+    assert available_cores(tmp_path) == len(mine)
+    try:
+        os.sched_setaffinity(0, {min(mine)})
+        assert available_cores(tmp_path) == 1
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", 64), ("200000 100000", 2), ("150000 100000", 2), ("10000 100000", 1), ("9900000 100000", 64),
+     ("nonsense", 64), ("", 64)],
+)  # fmt: skip
+def test_cores_are_within_the_quota_of_a_container(tmp_path, monkeypatch, quota, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert available_cores(tmp_path) == expected
+
+
+def test_windows_waits_for_61_processes_at_most(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    with monkeypatch.context() as windows:
+        windows.setattr(cores.os, "cpu_count", lambda: 96)
+        assert available_cores(tmp_path) == 96
+        windows.setattr(cores.os, "name", "nt")
+        found = available_cores(tmp_path)
+    assert found == 61
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cores(tmp_path) == 1

@@ -43,7 +43,7 @@ USAGE = """usage: python3 course.py COMMAND
   refresh [NN ...]  execute the notebooks in place, for those who change them
   bench [NN ...]    measure times, memory and sizes into build/bench.md
 
-NN is the number of a notebook; without one, all are meant."""
+NN is the number of a notebook, or the letter of an appendix; without one, all are meant."""
 
 NO_NETWORK = re.compile(
     "connection broken by|Max retries exceeded|Failed to establish a new connection|Connection(Reset|Aborted)?Error"
@@ -402,10 +402,10 @@ def main(arguments):
         if command not in ("lab", "test", "run", "slides", "refresh", "bench"):
             raise Refusal("There is no command {}.\n\n{}".format(command, USAGE))
         if command in ("run", "slides", "refresh"):
-            from tools import find_notebooks
+            from tools import find_notebooks, is_notebook
 
             try:
-                find_notebooks([word for word in rest if word.isdigit()])
+                find_notebooks([word for word in rest if is_notebook(word)])
             except ValueError as error:
                 raise Refusal("{}\n\n{}".format(error, USAGE)) from error
         python = choose(MAINTAINERS if command == "test" else STUDENTS)

@@ -153,8 +153,9 @@ def test_a_number_that_no_notebook_has_is_named(course: Path, capfd: pytest.Capt
 
 
 def test_notebooks_are_found_in_order(tmp_path: Path) -> None:
-    for name in ("10_c.ipynb", "02_b.ipynb", "00_a.ipynb", "notes.ipynb"):
+    for name in ("A_d.ipynb", "10_c.ipynb", "02_b.ipynb", "00_a.ipynb", "notes.ipynb"):
         make(tmp_path / "notebooks", "pass", name=name)
     found = [path.name for path in find_notebooks([], tmp_path)]
-    assert found == ["00_a.ipynb", "02_b.ipynb", "10_c.ipynb"]
+    assert found == ["00_a.ipynb", "02_b.ipynb", "10_c.ipynb", "A_d.ipynb"]
     assert [path.name for path in find_notebooks(["10", "2"], tmp_path)] == ["02_b.ipynb", "10_c.ipynb"]
+    assert [path.name for path in find_notebooks(["a"], tmp_path)] == ["A_d.ipynb"]

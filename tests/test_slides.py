@@ -69,6 +69,7 @@ def path(request) -> Path:
 def test_deck_opens_offline_and_fits(chromium, folder, path):
     deck = slides.export(path, folder)
     assert slides.check(chromium, deck) == []
+    assert re.findall(r'href="[^":]*\.ipynb', deck.read_text(encoding="utf-8")) == [], "links go from deck to deck"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem, indirect=True)
@@ -87,7 +88,7 @@ def trial(folder) -> Path:
     path = save(
         folder.parent,
         slide(new_markdown_cell("# A deck to try")),
-        slide(new_markdown_cell("## Formula\n\n$$y = \\sum_i w_i x_i$$ and [the next one](02_convolution.ipynb)")),
+        slide(new_markdown_cell("## Formula\n\n$$y = \\sum_i w_i x_i$$ and [the next one](02_convolution.ipynb) [or A](A_street_world.ipynb#top)")),
         slide(new_markdown_cell("Say this aloud."), "notes"),
         slide(new_markdown_cell("shown by and by"), "fragment"),
         slide(executed("# NBVAL_IGNORE_OUTPUT\nslider", **view)),
@@ -110,7 +111,8 @@ def deck(chromium, trial):
 def test_trial_deck_is_good(chromium, trial):
     assert slides.check(chromium, trial) == []
     text = trial.read_text(encoding="utf-8")
-    assert "never to be seen" not in text and "NBVAL" not in text and 'href="02_convolution.html"' in text
+    assert "never to be seen" not in text and "NBVAL" not in text
+    assert 'href="02_convolution.html"' in text and 'href="A_street_world.html#top"' in text
 
 
 def test_formula_and_slider_are_drawn(deck):

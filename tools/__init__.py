@@ -7,6 +7,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def is_notebook(word: str) -> bool:
+    """Whether a word of a command line is meant as the number or the letter of a notebook."""
+    return word.isdigit() or (len(word) == 1 and word.isalpha())
+
+
 def find_notebooks(numbers: list[str], root: Path = ROOT) -> list[Path]:
     """The course's notebooks with these numbers ("2" is "02"; the appendix is "A"), in order; without any, all of them.
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import course
 from helpers.files import whole
-from tools import ROOT, find_notebooks
+from tools import ROOT, find_notebooks, is_notebook
 from tools.execute import execute_all
 
 PEAK_BUDGET_GB = 2.0
@@ -216,8 +216,8 @@ def table(rows: list[Row]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Measure what is asked for; return 2 for an unknown name, 1 if a measurement failed."""
-    numbers = [word for word in arguments if word.isdigit()]
-    names = [word for word in arguments if not word.isdigit()]
+    numbers = [word for word in arguments if is_notebook(word)]
+    names = [word for word in arguments if not is_notebook(word)]
     unknown = [name for name in names if name not in MEASUREMENTS]
     try:
         paths = find_notebooks(numbers) if numbers or not names else []

@@ -93,7 +93,7 @@ def export(path: Path, folder: Path, page: bool = False) -> Path:
         CONFIG.HTMLExporter.template_name = "course_page"
     exporter = HTMLExporter(config=CONFIG, template_name="course_page") if page else SlidesExporter(config=CONFIG)
     text, _ = exporter.from_notebook_node(notebook)
-    text = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', text)  # from deck to deck
+    text = re.sub(r'href="((?:\d\d|[A-Z])_\w+)\.ipynb', r'href="\1.html', text)  # from deck to deck
     for source in ASSETS.rglob("*"):
         if source.is_file():
             write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())

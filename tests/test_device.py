@@ -1,11 +1,11 @@
-"""The choice of device, and generators of their own."""
+"""The choice of device."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from helpers.training.device import generator, pick_device
+from helpers.training.device import pick_device
 
 
 @pytest.fixture
@@ -32,10 +32,3 @@ def test_an_absent_device_is_refused(only_cpu: None, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COURSE_DEVICE", "tpu")
     with pytest.raises(ValueError, match="'tpu' is not available here"):
         pick_device()
-
-
-def test_a_generator_repeats_itself_and_leaves_the_global_one_alone() -> None:
-    before = torch.get_rng_state()
-    first, again, other = (torch.rand(4, generator=generator(seed)) for seed in (7, 7, 8))
-    assert torch.equal(first, again) and not torch.equal(first, other)
-    assert torch.equal(torch.get_rng_state(), before)

@@ -153,6 +153,16 @@ def test_the_noise_is_a_rate_and_its_kinds_are_what_they_say():
             assert alt.true_caption.startswith(alt.text + " ")
 
 
+@pytest.mark.parametrize(("kind", "wider"), [("taxi", "car"), ("fire engine", "truck")])
+def test_a_wrong_text_is_not_one_that_some_people_call_true(kind, wider):
+    """A taxi is a car: beside a taxi "a picture of a car" is not surely false."""
+    scene, rng = Scene((Vehicle(kind, "yellow"),)), np.random.default_rng(3)
+    as_called = dataclasses.replace(scene, vehicles=(dataclasses.replace(scene.main, kind=wider),))
+    wrong = [alt.text for alt in (alt_text(scene, rng, 1) for _ in range(2500)) if alt.kind == "wrong"]
+    assert len(wrong) > 300
+    assert [text for text in wrong if street_truth.read(text).true_of(as_called)] == []
+
+
 @pytest.mark.parametrize("noise", [-0.1, 1.1, float("nan")])
 def test_a_noise_rate_out_of_range_is_refused(noise):
     with pytest.raises(ValueError, match="is not a rate from 0 to 1"):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.worlds.street.relations import LINED, left_of, next_to, side, tree_behind
+from helpers.worlds.street.relations import LINED, called, left_of, next_to, side, tree_behind
 from helpers.worlds.street.sample import pick, sample_scene, scenes
 from helpers.worlds.street.scene import EVERGREEN, Scene, Vehicle
 
@@ -305,7 +305,7 @@ def _bad_text(kind: str, scene: Scene, truth: str, rng: np.random.Generator) -> 
 def _nothing_in_common(scene: Scene, other: Scene) -> bool:
     """Whether every caption of `other` is false of `scene`: each names vehicles, their number, the sky or the road."""
     return (
-        not {v.kind for v in scene.vehicles} & {v.kind for v in other.vehicles}
+        not any(called(scene, v.kind) for v in other.vehicles)
         and len(scene.vehicles) != len(other.vehicles)
         and scene.sky != other.sky
         and scene.surface != other.surface

@@ -8,11 +8,19 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from helpers.worlds.street.drawing.camera import BUILD_LINE, EDGES, KERB_FAR, KERB_NEAR, LANE_DEPTHS, PAVEMENT_FAR, Frame
-from helpers.worlds.street.drawing.palette import Light, leaf
-from helpers.worlds.street.view import Look
 from helpers.worlds.drawing.pen import Fill, Mat, Pen, Sprite, mix
 from helpers.worlds.drawing.texture import noise
+from helpers.worlds.street.drawing.camera import (
+    BUILD_LINE,
+    EDGES,
+    KERB_FAR,
+    KERB_NEAR,
+    LANE_DEPTHS,
+    PAVEMENT_FAR,
+    Frame,
+)
+from helpers.worlds.street.drawing.palette import Light, leaf
+from helpers.worlds.street.view import Look
 
 SNOW, SLUSH = (238, 242, 248), (206, 212, 220)
 
@@ -51,7 +59,7 @@ def draw_ground(surface: str, weather: str, frame: Frame, variant: int, look: Lo
     rng = np.random.default_rng([0x6A0D, variant, *surface.encode()])
     plane = _Plane(frame, line)
     snow = weather == "snowy"
-    _verge(plane, snow, look, rng)
+    _verge(plane, snow, look)
     cracked = surface == "cracked"
     base = (134, 129, 121) if cracked else (74, 76, 82)
     if weather == "wet":
@@ -62,12 +70,12 @@ def draw_ground(surface: str, weather: str, frame: Frame, variant: int, look: Lo
     )
     if cracked:
         _repairs(plane, base, rng)
-    _marks(plane, cracked, weather, rng)
+    _marks(plane, cracked, rng)
     if cracked:
         _cracks(plane, base, weather, rng)
     if snow:
         _snow(plane, rng)
-    _kerbs(plane, snow, cracked)
+    _kerbs(plane, snow)
     sprite = plane.pen.sprite()
     return replace(sprite, fixed=_grain(sprite.fixed, frame, variant, cracked))
 
@@ -87,7 +95,7 @@ def _heights(frame: Frame, rows: int) -> np.ndarray:
     return frame.top + (np.arange(rows, dtype=np.float32) + 0.5) / frame.scale
 
 
-def _verge(plane: _Plane, snow: bool, look: Look, rng: np.random.Generator) -> None:
+def _verge(plane: _Plane, snow: bool, look: Look) -> None:
     grass = SNOW if snow else leaf(look, (98, 138, 62))
     shade = (208, 216, 230) if snow else leaf(look, (62, 100, 46))
     plane.strip(PAVEMENT_FAR - 0.06, BUILD_LINE + 0.16, [(0, Mat(shade)), (1, Mat(grass))])
@@ -101,7 +109,7 @@ def _verge(plane: _Plane, snow: bool, look: Look, rng: np.random.Generator) -> N
             plane.line([(k * step, near), (k * step, far)], 0.004, joint, opacity=0.7, ink=k % 2 == 0)
 
 
-def _kerbs(plane: _Plane, snow: bool, cracked: bool) -> None:
+def _kerbs(plane: _Plane, snow: bool) -> None:
     for depth, height, thick in ((KERB_FAR, 0.013, 0.035), (KERB_NEAR, -0.014, 0.03)):
         far = depth + thick if depth > 1 else depth - thick
         face = (176, 172, 166) if not snow else (226, 231, 238)
@@ -127,7 +135,7 @@ def _kerbs(plane: _Plane, snow: bool, cracked: bool) -> None:
                 plane.line([(k * step, depth), (k * step, far)], 0.004, Mat((96, 92, 88)), opacity=0.7, ink=False)
 
 
-def _marks(plane: _Plane, cracked: bool, weather: str, rng: np.random.Generator) -> None:
+def _marks(plane: _Plane, cracked: bool, rng: np.random.Generator) -> None:
     white = (226, 226, 220) if not cracked else (186, 184, 174)
     strength = 1.0 if not cracked else 0.62
     for depth in (KERB_NEAR + 0.055, KERB_FAR - 0.07):

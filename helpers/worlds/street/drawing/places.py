@@ -7,9 +7,10 @@ import math
 import numpy as np
 from PIL import Image
 
-from helpers.worlds.street.drawing.camera import Frame
 from helpers.worlds.drawing.pen import Fill, Mat, Pen, curve, grey, mix, oval, path
 from helpers.worlds.drawing.texture import noise
+from helpers.worlds.street.drawing.camera import Frame
+
 
 def draw_place(place: str, frame: Frame, variant: int, line: float) -> tuple[Image.Image, Image.Image]:
     """The whole background (RGB) and its contour lines (L)."""
@@ -105,12 +106,8 @@ def _kitchen(room: _Room, rng: np.random.Generator) -> None:
     room.pen.rect(room.left, -wall + 0.355, room.right, -wall + 0.385, _ramp((170, 128, 86), (120, 84, 52)))
     room.band(wall - 0.03, room.bottom, _ramp((120, 84, 74), (190, 176, 160)))
     room.band(wall - 0.03, wall, _ramp((92, 88, 84), (60, 58, 56)))
-    for row in range(16):
+    for row in range(1, 14):
         far, near = 4.0 - 0.25 * row, 3.75 - 0.25 * row
-        if near < 0.3:
-            break
-        if far > 3.95:
-            continue
         for k in range(-24, 25):
             a, b = 0.5 + 0.23 * k, 0.5 + 0.23 * (k + 1)
             tile = [room.frame.ground(x, d) for x, d in ((a, far), (b, far), (b, near), (a, near))]
@@ -194,10 +191,8 @@ def _desk(room: _Room, rng: np.random.Generator) -> None:
         pts = [room.frame.ground(x0 + t * 0.5, depth + 0.01 * math.sin(6 * t + x0)) for t in (0, 0.35, 0.7, 1)]
         if min(y for _, y in pts) > edge:
             room.pen.stroke([(x, -y) for x, y in pts], 0.003, Mat((110, 70, 40)), opacity=0.45, ink=False)
-    a = room.frame.ground(0.02, 1.5)
     sheet = [room.frame.ground(*p) for p in ((-0.10, 1.15), (0.24, 1.12), (0.22, 1.5), (-0.06, 1.5))]
     room.pen.shape([(x, -y) for x, y in sheet], Mat((244, 242, 234)))
-    del a
     room.pen.stroke([(0.80, -0.80), (0.97, -0.745)], 0.014, Mat((236, 190, 60)))
 
 

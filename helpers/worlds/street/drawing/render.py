@@ -20,19 +20,28 @@ from functools import lru_cache, wraps
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from helpers.worlds.street.drawing import trees as plants
-from helpers.worlds.street.drawing import vehicles as machines
-from helpers.worlds.street.drawing.camera import BUILD_LINE, KERB_FAR, KERB_NEAR, LANE_DEPTHS, TREE_LINE, WALK, Frame, depth_of
-from helpers.worlds.street.drawing.ground import draw_ground, draw_mirror, lit_ground
-from helpers.worlds.street.drawing.palette import Light, light
 from helpers.worlds.drawing.pen import Mat, Pen, Point, Sprite, grey, mix
-from helpers.worlds.street.drawing.places import draw_place
-from helpers.worlds.street.view import STREET, STYLES, USUAL, Look, View
-from helpers.worlds.street.scene import Scene, SceneError, Vehicle
-from helpers.worlds.drawing.texture import blurred_disc
-from helpers.worlds.street.drawing.scenery import draw_backdrop, draw_sky
 from helpers.worlds.drawing.styles import FINE
 from helpers.worlds.drawing.styles import STYLES as OTHER_STYLES
+from helpers.worlds.drawing.texture import blurred_disc
+from helpers.worlds.street.drawing import trees as plants
+from helpers.worlds.street.drawing import vehicles as machines
+from helpers.worlds.street.drawing.camera import (
+    BUILD_LINE,
+    KERB_FAR,
+    KERB_NEAR,
+    LANE_DEPTHS,
+    TREE_LINE,
+    WALK,
+    Frame,
+    depth_of,
+)
+from helpers.worlds.street.drawing.ground import draw_ground, draw_mirror, lit_ground
+from helpers.worlds.street.drawing.palette import Light, light
+from helpers.worlds.street.drawing.places import draw_place
+from helpers.worlds.street.drawing.scenery import draw_backdrop, draw_sky
+from helpers.worlds.street.scene import Scene, SceneError, Vehicle
+from helpers.worlds.street.view import STREET, STYLES, USUAL, Look, View
 
 SIZES = (32, 1024)
 _SMALL = 256  # pictures up to this size keep many of their parts, larger ones few

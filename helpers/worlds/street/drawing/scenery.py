@@ -7,11 +7,11 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
+from helpers.worlds.drawing.pen import RGB, Mat, Pen, Sprite, grey, mix, oval, path
+from helpers.worlds.drawing.texture import noise
 from helpers.worlds.street.drawing.camera import BUILD_LINE, Frame
 from helpers.worlds.street.drawing.palette import Light, leaf
 from helpers.worlds.street.view import Look
-from helpers.worlds.drawing.texture import noise
-from helpers.worlds.drawing.pen import RGB, Mat, Pen, Sprite, grey, mix, oval, path
 
 
 def _smooth(x: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
+from helpers.worlds.drawing.pen import RGB, Mat, Pen, Point, Sprite, curve, grey, mix, oval, path
 from helpers.worlds.street.drawing.palette import leaf
 from helpers.worlds.street.view import Look
-from helpers.worlds.drawing.pen import RGB, Mat, Pen, Point, Sprite, curve, grey, mix, oval, path
 
 BARK = {"oak": (92, 68, 48), "birch": (226, 224, 216), "pine": (98, 66, 46), "palm": (150, 116, 80)}
 LEAVES = {  # in shadow, in half light, in sun
@@ -110,9 +110,7 @@ def _oak(pen: Pen, snow: bool, rng: np.random.Generator, wide: float, look: Look
     lean = 0.03 * (rng.random() - 0.5)
     _trunk(pen, "oak", look.sun, curve((0, 0), (lean, 0.2), (lean * 0.5, 0.5)), 0.085, 0.055)
     for sx in (-1, 1):
-        _trunk(
-            pen, "oak", look.sun, curve((0.01 * sx, 0.24), (0.10 * sx, 0.38), (0.22 * sx * wide, 0.50)), 0.045, 0.02
-        )
+        _trunk(pen, "oak", look.sun, curve((0.01 * sx, 0.24), (0.10 * sx, 0.38), (0.22 * sx * wide, 0.50)), 0.045, 0.02)
     ring = []
     for k in range(9):
         a = 2 * math.pi * (k + 0.5 * rng.random()) / 9
@@ -233,20 +231,15 @@ def _palm(pen: Pen, snow: bool, rng: np.random.Generator, wide: float, look: Loo
 
 
 def _bare(pen: Pen, kind: str, snow: bool, rng: np.random.Generator, wide: float, sun: float) -> None:
-    oak = kind == "oak"
-    bark, twig = BARK[kind], (70, 54, 42) if oak else (78, 56, 52)
 
     def grow(x: float, y: float, angle: float, length: float, thick: float, level: int) -> None:
         bent = angle + 0.25 * (rng.random() - 0.5)
         mx, my = x + math.cos(angle) * length * 0.5, y + math.sin(angle) * length * 0.5
         ex, ey = mx + math.cos(bent) * length * 0.5 * (wide if level < 3 else 1), my + math.sin(bent) * length * 0.5
-        if not oak and level >= 3:
-            ey -= 0.25 * length  # a birch's twigs hang
         if thick > 0.016:
-            rgb = bark if oak or thick > 0.010 else twig
             _limb(pen, kind, sun, (x, y), (mx, my), (ex, ey), thick)
         else:
-            rgb = mix(bark if oak else twig, (20, 18, 20), 0.15)
+            rgb = mix(BARK[kind], (20, 18, 20), 0.15)
             pen.stroke(curve((x, y), (mx, my), (ex, ey), steps=3), max(thick, 0.006), Mat(rgb), opacity=0.95)
         if snow and thick > 0.005:
             up = thick * 0.45
@@ -255,17 +248,15 @@ def _bare(pen: Pen, kind: str, snow: bool, rng: np.random.Generator, wide: float
             return
         forks = (-1, 1) if level else (-1, 0, 1)
         for f in forks:
-            spread = (0.44 if oak else 0.34) * (0.75 + 0.5 * rng.random())
+            spread = 0.44 * (0.75 + 0.5 * rng.random())
             turn = angle + f * spread + 0.16 * (rng.random() - 0.5)
-            if oak:
-                turn += 0.10 * math.cos(turn) * -1  # limbs level out
-            else:
-                turn += 0.10 * (math.pi / 2 - turn)
+            turn += 0.10 * math.cos(turn) * -1  # limbs level out
             grow(ex, ey, turn, length * (0.74 + 0.12 * rng.random()), thick * (0.62 if f else 0.7), level + 1)
 
-    if oak:
+    if kind == "oak":
         grow(0, 0, math.pi / 2 + 0.06 * (rng.random() - 0.5), 0.255, 0.080, 0)
         return
+    twig = (78, 56, 52)
     for k in range(19):
         y, side = 0.25 + 0.036 * k, 1 if k % 2 else -1
         reach = (0.165 - 0.0065 * k) * (0.75 + 0.5 * rng.random()) * wide

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from helpers.worlds.street.view import Look
 from helpers.worlds.drawing.pen import Fill, Mat, Pen, Point, Sprite, curve, grey, oval, path
+from helpers.worlds.street.view import Look
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ RUBBER = [(0, grey(52)), (0.5, grey(30)), (1, grey(17))]
 DARK = grey(15)
 WARM = Mat((255, 246, 214), 0, 0, (120, 110, 80))
 RED_LAMP = Mat((196, 20, 20), 0, 0, (150, 10, 10))
-AMBER = Mat((240, 150, 30), 0, 0, (90, 50, 0))
 CREAM = Mat((236, 226, 200))
 WOOD = [(0, Mat((196, 148, 94))), (1, Mat((128, 86, 50)))]
 

@@ -52,9 +52,7 @@ class Words(nn.Module):
         self.block = Block(WIDTH, 4)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        length = int((ids != 0).sum(1).max())
-        ids = ids[:, :length]
-        x = self.embedding(ids) + self.positions[:length]  # [B, length, 64]
+        x = self.embedding(ids) + self.positions[: ids.shape[1]]  # [B, n, 64]
         x = self.block(x, padding_mask(ids != 0))
         kept = (ids != 0).to(x.dtype)[:, :, None]  # [B, length, 1]
         return (x * kept).sum(1) / kept.sum(1)
@@ -87,12 +85,13 @@ class Captions(nn.Module):
 
 
 def _captions(n: int) -> torch.Tensor:
-    """Ids of a caption of each of FOCI for the first `n` training scenes, int64 [n, 2, 32]."""
+    """Ids of a caption of each of FOCI for the first `n` training scenes, int64 [n, 2, up to 32]."""
     texts = []
     for i in range(n):
         rng, scene = np.random.default_rng([11, i]), one_vehicle("train", i)
         texts += [caption(scene, rng, focus) for focus in FOCI]
-    return StreetTokenizer()(texts).view(n, len(FOCI), TOKENS)  # [2n, 32] -> [n, 2, 32]
+    ids = StreetTokenizer()(texts)  # [2n, 32]
+    return ids[:, ids.any(0)].view(n, len(FOCI), -1)  # without the places that are padding in all of them: [n, 2, L]
 
 
 def _standard(images: torch.Tensor) -> torch.Tensor:

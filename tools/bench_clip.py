@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
+from itertools import count
 
 import numpy as np
 import torch
@@ -13,15 +13,17 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 
-from experiments.robustness import one_vehicle
-from helpers.models.clip import build_clip, image_features, text_features
-from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
+from experiments.street_clip import loss
+from helpers.models.clip import build_clip, clamp_scale, image_features, text_features
+from helpers.training.fit import Recipe, Shuffled, fit, parameter_groups
 from helpers.worlds.street.captions import caption
 from helpers.worlds.street.drawing.render import render
+from helpers.worlds.street.prompts import street_prompts
+from helpers.worlds.street.sample import one_vehicle
 from helpers.worlds.street.scene import KINDS
 from helpers.worlds.tokenizer import StreetTokenizer
-from helpers.zero_shot import street_prompts
 
+Encoders = tuple[Callable[[list[str]], torch.Tensor], Callable[[np.ndarray], torch.Tensor]]
 SCENES, TESTS, BATCH, WANTED = 8_000, 500, 128, 0.9
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -54,37 +56,49 @@ def scenes(split: str, n: int) -> tuple[np.ndarray, list[list[str]], torch.Tenso
     return images, texts, torch.tensor([KINDS.index(scene.main.kind) for scene in chosen])
 
 
-class Ours:
+class Reached(Exception):
+    """The accuracy that was waited for is there, or the time is over."""
+
+
+class Watch:
+    """Counts the seconds of training; every 50 steps it stops the clock and asks whether `wanted` is reached."""
+
+    def __init__(
+        self, model: nn.Module, test: tuple[np.ndarray, torch.Tensor], encoders: Encoders, limit: float
+    ) -> None:
+        self.model, self.test, self.encoders, self.limit = model, test, encoders, limit
+        self.spent, self.begin = 0.0, time.perf_counter()
+
+    def __call__(self, step: int, *_: object) -> None:
+        """After a step. Raises Reached, with the seconds or, after `limit` of them, with None."""
+        if step % 50:
+            return
+        self.spent += time.perf_counter() - self.begin
+        if accuracy(self.model, *self.encoders, *self.test) >= WANTED:
+            raise Reached(self.spent)
+        if self.spent > self.limit:
+            raise Reached(None)
+        self.begin = time.perf_counter()
+
+
+def ours(images: np.ndarray, texts: list[list[str]]) -> tuple[nn.Module, Encoders, Callable[..., object]]:
     """The course's loop: bytes stay bytes, all captions in one call, nothing is computed that no result needs."""
+    model, tokenizer = build_clip(), StreetTokenizer()
+    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()  # [n, 96, 96, 3] -> [n, 3, 96, 96]
+    groups = [tokenizer([of_one[k] for of_one in texts]) for k in range(2)]  # 2 × [n, 32]
+    recipe = Recipe(100_000, 1.2e-3, 0.01, betas=(0.9, 0.98), warm_up=5e-4, clip=0)
 
-    def __init__(self, images: np.ndarray, texts: list[list[str]]) -> None:
-        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()  # [n, 96, 96, 3] -> [n, 3, 96, 96]
-        ids = StreetTokenizer()([text for of_one in texts for text in of_one])
-        self.ids = ids.view(len(texts), 2, -1)  # [2n, 32] -> [n, 2, 32]
-        self.model = build_clip()
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), 1.2e-3, betas=(0.9, 0.98), fused=True)
-        self.schedule = torch.optim.lr_scheduler.LinearLR(self.optimizer, 0.02, total_iters=50)
+    def train(watch: Watch) -> None:
+        def after_step(step: int, model: nn.Module) -> None:
+            clamp_scale(step, model)
+            watch(step)
 
-    def steps(self) -> Iterator[None]:
-        generator = torch.Generator().manual_seed(0)
-        while True:
-            for rows in torch.randperm(len(self.images), generator=generator).split(BATCH):
-                pictures, scale = image_features(self.model, self.images[rows]), self.model.logit_scale.exp()
-                groups = text_features(self.model, self.ids[rows].transpose(0, 1).flatten(0, 1)).chunk(2)
-                loss = sum(contrastive_loss(pictures, group, scale) for group in groups) / 2
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                self.optimizer.step()
-                self.schedule.step()
-                with torch.no_grad():
-                    self.model.logit_scale.clamp_(0, MAX_LOG_SCALE)
-                yield
+        fit(model, Shuffled((pictures, *groups), BATCH), loss, recipe, after_step=after_step, progress=False)
 
-    def encode_text(self, texts: list[str]) -> torch.Tensor:
-        return text_features(self.model, StreetTokenizer()(texts))
+    def encode_image(images: np.ndarray) -> torch.Tensor:
+        return image_features(model, torch.from_numpy(images).permute(0, 3, 1, 2))
 
-    def encode_image(self, images: np.ndarray) -> torch.Tensor:
-        return image_features(self.model, torch.from_numpy(images).permute(0, 3, 1, 2))
+    return model, (lambda texts: text_features(model, tokenizer(texts)), encode_image), train
 
 
 class Plain:
@@ -103,11 +117,12 @@ class Plain:
         pictures = torch.stack([self.transform(image) for image, _ in pairs])
         return pictures, self.tokenizer([texts[int(torch.randint(2, ()))] for _, texts in pairs])
 
-    def steps(self) -> Iterator[None]:
-        while True:
-            for pictures, ids in DataLoader(self.pairs, BATCH, shuffle=True, collate_fn=self.collate):
-                self.step(pictures, ids)
-                yield
+    def train(self, watch: Watch) -> None:
+        for step in count(1):
+            if step % (len(self.pairs) // BATCH) == 1:
+                loader = iter(DataLoader(self.pairs, BATCH, shuffle=True, collate_fn=self.collate, drop_last=True))
+            self.step(*next(loader))
+            watch(step)
 
     def step(self, pictures: torch.Tensor, ids: torch.Tensor) -> None:
         out = self.model(input_ids=ids, attention_mask=(ids != 0).long(), pixel_values=pictures, return_loss=True)
@@ -126,27 +141,28 @@ class Plain:
         return F.normalize(getattr(out, "pooler_output", out), dim=1)
 
 
-def accuracy(loop: Ours | Plain, images: np.ndarray, truth: torch.Tensor) -> float:
+def accuracy(
+    model: nn.Module,
+    encode_text: Callable[[list[str]], torch.Tensor],
+    encode_image: Callable[[np.ndarray], torch.Tensor],
+    images: np.ndarray,
+    truth: torch.Tensor,
+) -> float:
     """Zero-shot accuracy on the vehicle."""
-    loop.model.eval()
+    model.eval()
     with torch.inference_mode():
-        rows = torch.stack([loop.encode_text(prompts).mean(0) for prompts in street_prompts("vehicle")])
-        found = loop.encode_image(images) @ F.normalize(rows, dim=1).T
-    loop.model.train()
+        rows = torch.stack([encode_text(prompts).mean(0) for prompts in street_prompts("vehicle")])
+        found = encode_image(images) @ F.normalize(rows, dim=1).T
+    model.train()
     return (found.argmax(1) == truth).float().mean().item()
 
 
-def seconds_to(wanted: float, loop: Ours | Plain, test: tuple[np.ndarray, torch.Tensor], limit: float) -> float | None:
-    """Seconds of training until the zero-shot accuracy is `wanted`, asked every 50 steps; None after `limit`."""
-    steps, spent = loop.steps(), 0.0
-    while spent < limit:
-        begin = time.perf_counter()
-        for _ in islice(steps, 50):
-            pass
-        spent += time.perf_counter() - begin
-        if accuracy(loop, *test) >= wanted:
-            return spent
-    return None
+def seconds_of(train: Callable[[Watch], None], watch: Watch) -> float | None:
+    """Seconds of training until the zero-shot accuracy is WANTED; None if the limit came first."""
+    try:
+        train(watch)
+    except Reached as reached:
+        return reached.args[0]
 
 
 def best_seconds(functions: list[Callable[[], object]], rounds: int = 5) -> list[float]:
@@ -167,15 +183,15 @@ def step_seconds(batch: int = 256) -> tuple[float, float]:
     images, texts, _ = scenes("train", batch)
     rng = np.random.default_rng(0)
     texts = [[caption(one_vehicle("train", i), rng)] * 2 for i in range(batch)]  # of every focus, so of every length
-    ours, plain = Ours(images, texts), Plain(images, texts)
+    model, plain = build_clip(), Plain(images, texts)
     pixels, ids = plain.collate([(Image.fromarray(image), of_one) for image, of_one in zip(images, texts, strict=True)])
+    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), fused=True)
 
     def step() -> None:
-        scale = ours.model.logit_scale.exp()
-        loss = contrastive_loss(image_features(ours.model, ours.images), text_features(ours.model, ids), scale)
-        ours.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        ours.optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss(model, pictures, ids).backward()
+        optimizer.step()
 
     first, second = best_seconds([step, lambda: plain.step(pixels, ids)])
     return first, second
@@ -185,6 +201,8 @@ def race() -> tuple[float | None, float | None, float]:
     """Seconds to WANTED zero-shot accuracy on the vehicle: ours, the plain loop's, and when that one is stopped."""
     images, texts, _ = scenes("train", SCENES)
     unseen, _, truth = scenes("test", TESTS)
-    ours = seconds_to(WANTED, Ours(images, texts), (unseen, truth), 900)
-    limit = 3.3 * (ours or 900)
-    return ours, seconds_to(WANTED, Plain(images, texts), (unseen, truth), limit), limit
+    model, encoders, train = ours(images, texts)
+    first = seconds_of(train, Watch(model, (unseen, truth), encoders, 900))
+    limit, plain = 3.3 * (first or 900), Plain(images, texts)
+    watch = Watch(plain.model, (unseen, truth), (plain.encode_text, plain.encode_image), limit)
+    return first, seconds_of(plain.train, watch), limit

@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from helpers.files import whole
-from helpers.worlds.photographs import photo
 from helpers.page.kernel_explorer import kernel_explorer
+from helpers.worlds.photographs import photo
 from tools import ROOT
 from tools.browser import launch, watched_page
 

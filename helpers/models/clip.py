@@ -61,7 +61,7 @@ def unsupported(model: nn.Module) -> str | None:
         return "patches that are left out at random"
     if model.text_pool_type != "argmax" or model.attn_mask is None:
         return "a text tower that looks ahead, or pools other tokens than the end token"
-    if not isinstance(model.text_projection, nn.Parameter):
+    if not isinstance(model.text_projection, torch.Tensor):
         return "a text projection with a bias, or none"
     for block in (*visual.transformer.resblocks, *model.transformer.resblocks):
         if type(block) is not ResidualAttentionBlock or not isinstance(block.ls_1, nn.Identity):
@@ -141,7 +141,7 @@ def text_features(model: CLIP, ids: torch.Tensor) -> torch.Tensor:
 
 def _texts(model: CLIP, ids: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
     """Features of length 1 of texts int64 [B, n] whose end tokens are at `end` [B]."""
-    length = int(end.max()) + 1
+    length = _longest(end)
     x = model.token_embedding(ids[:, :length]) + model.positional_embedding[:length]  # [B, length, width]
     mask = model.attn_mask[:length, :length]  # [length, length], -inf where a token would look ahead
     *blocks, last = model.transformer.resblocks
@@ -150,6 +150,10 @@ def _texts(model: CLIP, ids: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
     ends = x[torch.arange(len(x), device=x.device), end][:, None]  # [B, 1, width]
     token = _block(last, ends, x, mask[end][:, None, None])[:, 0]  # [B, width]
     return F.normalize(model.ln_final(token) @ model.text_projection, dim=-1)
+
+
+def _longest(end: torch.Tensor) -> int:
+    return int(end.max()) + 1
 
 
 def _statistics(visual: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -15,6 +15,8 @@ from torch import nn
 
 from helpers.models.layers import Block, causal_mask, padding_mask
 
+_NOT_ASKED = -100  # in place of the id of a token that does not count
+
 
 @dataclass
 class Cache:
@@ -82,8 +84,8 @@ class LanguageModel(nn.Module):
         seen = real if cache is None or cache.real is None else torch.cat([cache.real, real], 1)  # [B, S]
         if seen.shape[1] > self.position_embedding.num_embeddings:
             raise ValueError(
-                f"{seen.shape[1]} tokens are more than the {self.position_embedding.num_embeddings} that this model has "
-                "positions for: shorten the text"
+                f"{seen.shape[1]} tokens are more than the {self.position_embedding.num_embeddings} that this model "
+                "has positions for: shorten the text"
             )
         if mask is None:
             mask = causal_mask(seen.shape[1], tokens.device)[-length:]  # [T, S]
@@ -103,12 +105,10 @@ def next_token_loss(logits: torch.Tensor, ids: torch.Tensor, target: torch.Tenso
     """The mean of −ln p of each next token.
 
     logits: float [B, T, vocabulary], of which place t predicts ids[:, t + 1]. ids: int64 [B, T]. target: bool [B, T],
-    the tokens that count (default: all), such as an answer without its question. Raises ValueError if none counts.
+    the tokens that count (default: all), such as an answer without its question. If none counts, the loss is nan.
     """
-    counts = torch.ones_like(ids[:, 1:], dtype=torch.bool) if target is None else target[:, 1:]
-    if not counts.any():
-        raise ValueError("target: no token after the first one is to be predicted")
-    return F.cross_entropy(logits[:, :-1][counts], ids[:, 1:][counts])
+    wanted = ids[:, 1:] if target is None else ids[:, 1:].masked_fill(~target[:, 1:], _NOT_ASKED)
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), wanted.flatten(), ignore_index=_NOT_ASKED)
 
 
 @dataclass(frozen=True)

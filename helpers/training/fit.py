@@ -278,6 +278,6 @@ def _plain(value: Any) -> Any:
 
 
 def _bar(steps: int, first: int, shown: bool) -> Any:
-    from tqdm.auto import tqdm
+    from tqdm import tqdm  # plain text: what it leaves in a notebook's outputs can be taken out again
 
     return tqdm(total=steps, initial=first, desc="training", unit="step", disable=not shown, leave=False)

@@ -34,8 +34,8 @@ def _tree(kind: str) -> list[str]:
 def street_prompts(label: str) -> list[list[str]]:
     """Prompts for each class of a label, in the order of its classes.
 
-    `label` is one of those of the street world (`helpers.worlds.street.sample.CLASSES`), or "colour_vehicle": every colour
-    with every vehicle, numbered colour first, 63 classes. Raises ValueError for another one.
+    `label` is one of those of the street world (CLASSES of `helpers.worlds.street.sample`), or "colour_vehicle": every
+    colour with every vehicle, numbered colour first, 63 classes. Raises ValueError for another one.
     """
     if label == "colour_vehicle":
         return [_vehicles([colour], kind) for colour in COLOURS for kind in KINDS]

@@ -2,7 +2,7 @@
 
 The world is the lecture's own picture, *a red truck is parked on a street lined with trees*. A scene holds
 only facts a person could read off the picture; how it is drawn (light, palette, noise, style, camera) belongs to
-`helpers.worlds.street.drawing.render`, so one scene can be drawn in many ways and every caption stays true of all of them.
+`helpers.worlds.street.drawing`, so one scene can be drawn in many ways and every caption stays true of all of them.
 
 Coordinates: `x` is the place along the street, 0 at the left edge of the picture and 1 at the right edge.
 Lanes count away from the viewer: 0 is the near lane, 1 the middle lane, 2 the lane at the far kerb.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tools import find_notebooks
 from tools.execute import WIDGET_STATE, clean, execute, main
 
 SLIDER = """import ipywidgets as widgets, matplotlib.pyplot as plt
-hidden = widgets.FloatText(2.5)
+hidden = widgets.FloatText(2.5), widgets.FloatText(2.0)
 widgets.interactive(lambda x: print("x is", x), x=(0, 10))"""
 PLOT = "plt.plot([0, 1, 4, 9]); plt.show()"
 TIMES = "import time; time.time_ns()"
@@ -75,6 +76,10 @@ def test_a_second_refresh_changes_nothing_but_volatile_cells(course: Path) -> No
     models = notebook.metadata.widgets[WIDGET_STATE].state
     assert {"IntSliderModel", "FloatTextModel"} <= {model.model_name for model in models.values()}
     shown = notebook.cells[1].outputs[0].data["application/vnd.jupyter.widget-view+json"].model_id
+    values = {model.state["value"] for model in models.values() if model.model_name == "FloatTextModel"}
+    assert sorted(map(str, values)) == ["2", "2.5"], "as JupyterLab would save them"
+    assert notebook.metadata.language_info.codemirror_mode == {"name": "ipython", "version": 3}
+    assert notebook.metadata.language_info.version == platform.python_version()
     assert shown == f"{0:032x}" and "VBoxModel" in models[shown].model_name
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -46,9 +48,14 @@ CELLS = [
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory) -> Iterator[str]:
+def folder(tmp_path_factory) -> Path:
+    """The folder that JupyterLab shows."""
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def lab(folder) -> Iterator[str]:
     """A JupyterLab on a free port with settings of its own; yields its address."""
-    folder = tmp_path_factory.mktemp("lab")
     notebook = new_notebook(cells=[])
     for kind, cell in CELLS:
         cell = cell.copy()
@@ -137,6 +144,44 @@ def test_stored_figure_needs_trust_and_says_so(page, lab):
     page.goto(f"{lab}/tree/stored.ipynb?reset")
     page.get_by_text("run the cell, or trust the notebook").wait_for()
     assert page.evaluate("document.querySelector('.kernel-explorer').explorer === undefined")
+
+
+def open_and_save(page: Page, lab: str, name: str) -> bool:
+    """Open a notebook in Lab and wait for its kernel; return whether Lab calls it changed then; save and close it."""
+    page.goto(f"{lab}/tree/{name}?reset")
+    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
+    return page.evaluate(
+        """async () => {
+            const app = window.jupyterapp, panel = app.shell.currentWidget;
+            await panel.context.ready;
+            await panel.sessionContext.ready;
+            await panel.sessionContext.session.kernel.info;
+            await new Promise(done => setTimeout(done, 1000));
+            const dirty = panel.context.model.dirty;
+            await app.commands.execute('docmanager:save');
+            await panel.sessionContext.shutdown();
+            return dirty;
+        }"""
+    )
+
+
+@pytest.mark.parametrize("path", find_notebooks([]), ids=lambda path: path.stem)
+def test_opening_a_notebook_does_not_change_it(page, lab, folder, path):
+    """Lab takes from the kernel what the language is; if the file says otherwise, the notebook is at once unsaved."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.language_info.version = platform.python_version()  # ours need not be the student's
+    before = nbformat.writes(notebook) + "\n"
+    copy = folder / f"opened_{path.name}"
+    copy.write_text(before, encoding="utf-8", newline="\n")
+    assert not open_and_save(page, lab, copy.name)
+    assert copy.read_text(encoding="utf-8") == before, "and saving it changes nothing"
+
+
+def test_a_notebook_that_lab_changes_would_be_found(page, lab, folder):
+    notebook = nbformat.read(find_notebooks(["0"])[0], as_version=4)
+    del notebook.metadata.language_info["codemirror_mode"]
+    nbformat.write(notebook, folder / "opened_less.ipynb")
+    assert open_and_save(page, lab, "opened_less.ipynb")
 
 
 @pytest.mark.parametrize("path", find_notebooks(["2"]), ids=lambda path: path.stem)

@@ -88,7 +88,8 @@ def trial(folder) -> Path:
     path = save(
         folder.parent,
         slide(new_markdown_cell("# A deck to try")),
-        slide(new_markdown_cell("## Formula\n\n$$y = \\sum_i w_i x_i$$ and [the next one](02_convolution.ipynb) [or A](A_street_world.ipynb#top)")),
+        slide(new_markdown_cell("## Formula\n\n$$y = \\sum_i w_i x_i$$ and [the next one](02_convolution.ipynb)")),
+        slide(new_markdown_cell("or [the appendix](A_street_world.ipynb#top)"), "fragment"),
         slide(new_markdown_cell("Say this aloud."), "notes"),
         slide(new_markdown_cell("shown by and by"), "fragment"),
         slide(executed("# NBVAL_IGNORE_OUTPUT\nslider", **view)),

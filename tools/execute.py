@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -116,17 +117,26 @@ def write(notebook: NotebookNode, path: Path) -> None:
 def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy of an executed notebook without what differs from one execution to the next.
 
-    Gone: times of execution, versions of Python, progress bars. Joined: pieces of one text stream. Renamed: widget
-    models, numbered from the outputs down; their state stays, so that exported pages show the widgets.
+    Gone: times of execution, progress bars. Joined: pieces of one text stream. Renamed: widget models, numbered from
+    the outputs down; their state stays, so that exported pages show the widgets. The metadata are as JupyterLab would
+    save them, with the language's description and version, so that opening a notebook does not change it.
     """
     notebook = nbformat.from_dict(json.loads(json.dumps(_renumber_widgets(notebook))))
-    for transient in ("version", "codemirror_mode"):
-        notebook.metadata.get("language_info", {}).pop(transient, None)
+    notebook.metadata = nbformat.from_dict(_numbers_of_javascript(notebook.metadata))
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = _join_streams(cell.outputs)
     return notebook
+
+
+def _numbers_of_javascript(part: Any) -> Any:
+    """The same with 1.0 as 1, which is one number in JavaScript."""
+    if isinstance(part, dict):
+        return {key: _numbers_of_javascript(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_numbers_of_javascript(value) for value in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part
 
 
 def _join_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:

@@ -324,7 +324,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture) -> str:
 @pytest.fixture(scope="module")
 def stopped_run(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("stopped")
-    together(_train, line(place, run), None, "SIGKILL")
+    together(_train, line(place, run), None, "SIGKILL", world=1)
     for left in run.glob("*.tmp"):
         left.unlink()
     return run

@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     good = path.read_bytes()
     for bad in (good[: len(good) // 2], good.replace(good[5000:5004], bytes(4), 1), b"", b"nothing"):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match="is damaged .*move it away"):
+        with pytest.raises(ValueError, match=r"is damaged .*move it away"):
             read_checkpoint(path, {})
         assert path.read_bytes() == bad
 

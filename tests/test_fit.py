@@ -138,6 +138,7 @@ def test_momentum_stays_and_the_rate_rises_and_falls() -> None:
     assert max(scales) == 1.0 and scales[-1] < 0.001 and scales[10:] == sorted(scales[10:], reverse=True)
     tenth = Recipe(steps=100, rate=1.0, warm_up=0, schedule="tenth")
     assert [tenth.scale(0), tenth.scale(74), tenth.scale(75)] == [1.0, 1.0, 0.1]
+    assert {replace(tenth, schedule="constant").scale(step) for step in range(100)} == {1.0}
 
 
 def test_the_loop_is_torchs_adamw_with_this_schedule() -> None:

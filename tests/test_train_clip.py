@@ -24,12 +24,12 @@ from filelock import FileLock
 from torch.nn.parallel import DistributedDataParallel
 
 from experiments import train_clip
+from helpers.files import ROOT
 from helpers.models.clip import build_clip
 from helpers.training.shards import count, dealt, steps_of, write_shards
 from helpers.weights.store import load_state
 from helpers.worlds.streets import load_street
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES = (7, 5, 6, 8, 4)  # pairs of each shard
 PAIRS, BATCH, EPOCHS = sum(SIZES), 4, 3
 CONFIGURATION = {

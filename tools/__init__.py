@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from helpers.files import ROOT
 
 
 def is_notebook(word: str) -> bool:

@@ -38,7 +38,8 @@ class Recipe:
     Args:
         steps: how many batches.
         rate: the highest learning rate. It rises linearly over the share `warm_up` of the steps, and then falls along
-            a cosine to 0, or, with `schedule` "tenth", stays and is divided by ten after three quarters of the steps.
+            a cosine to 0, or stays ("constant"), or stays until three quarters of the steps are done and is then
+            divided by ten ("tenth").
         weight_decay: for matrices and convolutions; biases, norms' gains, embeddings and scalars are spared.
         betas: AdamW's; of "sgd" the first is the momentum, which never changes.
         clip: the largest norm of all gradients together; 0 for none.
@@ -53,7 +54,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     warm_up: float = 0.1
-    schedule: Literal["cosine", "tenth"] = "cosine"
+    schedule: Literal["cosine", "tenth", "constant"] = "cosine"
     clip: float = 1.0
     ema: float = 0.0
     seed: int = 0
@@ -63,8 +64,8 @@ class Recipe:
         rising = math.ceil(self.warm_up * self.steps)
         if step < rising:
             return (step + 1) / rising
-        if self.schedule == "tenth":
-            return 0.1 if step >= 0.75 * self.steps else 1.0
+        if self.schedule != "cosine":
+            return 0.1 if self.schedule == "tenth" and step >= 0.75 * self.steps else 1.0
         return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, self.steps - rising)))
 
 

@@ -1,4 +1,4 @@
-"""Run, report and re-measure: `python -m experiments list | run NAME | report NAME | train MODEL | evaluate MODEL`."""
+"""Run claims, make and measure models: `python -m experiments list | run | report | train | measure | evaluate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experiments.registry import all_experiments, all_models
 from experiments.runner import Experiment, report, result_path, run
-from experiments.shipped import evaluate, train
+from experiments.shipped import evaluate, measure_again, train
 from helpers.weights.pretrained import load
 
 
@@ -56,8 +56,11 @@ def main(arguments: list[str] | None = None) -> None:
     sub = commands.add_parser("train", help="make a shipped network again, and its figures")
     sub.add_argument("model", choices=models)
     sub.add_argument("--quick", action="store_true", help="a trial of the whole path in about a minute, below build/")
+    shipped = [name for name, model in models.items() if model.measure]
+    sub = commands.add_parser("measure", help="put new figures into a shipped network's page")
+    sub.add_argument("model", choices=shipped)
     sub = commands.add_parser("evaluate", help="measure a shipped network on scenes drawn afresh; prints JSON")
-    sub.add_argument("model", choices=[name for name, model in models.items() if model.measure])
+    sub.add_argument("model", choices=shipped)
     sub.add_argument("--test-seed", type=whole_number(0), required=True, help="any seed: it decides the scenes")
     sub.add_argument("--scenes", type=whole_number(1), default=1_000, help="scenes of each kind (default: 1000)")
     args = parser.parse_args(arguments)
@@ -70,6 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(report(stored(result_path(args.name, args.quick), args.name, args.quick)))
     elif args.command == "train":
         train(models[args.model], args.quick)
+    elif args.command == "measure":
+        measure_again(models[args.model], load(args.model).model)
     elif args.command == "evaluate":
         figures = evaluate(models[args.model], load(args.model).model, args.test_seed, args.scenes)
         print(json.dumps(figures, indent=1))

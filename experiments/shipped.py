@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -99,6 +100,14 @@ def train(shipped: ShippedModel, quick: bool = False) -> None:
         if not quick:
             print("now: python -m tools.make_manifest", file=sys.stderr)
     checkpoint.unlink(missing_ok=True)  # what is stored is no longer to be gone on with
+
+
+def measure_again(shipped: ShippedModel, model: nn.Module) -> None:
+    """Put new figures into the shipped model's page, after the scenes or the adversarial list were changed."""
+    page = DATA / "weights" / f"{shipped.name}.json"
+    facts = json.loads(page.read_text(encoding="utf-8"))
+    write_json(page, facts | {"figures": shipped.measure(model, TEST_SCENES, TEST_SEED)})
+    print("now: python -m tools.make_manifest", file=sys.stderr)
 
 
 def evaluate(shipped: ShippedModel, model: nn.Module, test_seed: int, scenes: int) -> Figures:

@@ -14,7 +14,7 @@ from torchvision.models.resnet import BasicBlock as LibraryBlock
 
 from experiments import shipped as shipped_models
 from experiments.__main__ import main
-from experiments.shipped import ShippedModel, train
+from experiments.shipped import ShippedModel, measure_again, train
 from experiments.street_readers import HEADS, MODELS
 from helpers.files import DATA
 from helpers.models.readers import build_street_model
@@ -178,6 +178,17 @@ def test_a_model_is_trained_measured_and_stored_and_not_gone_on_with(
     train(small)  # the weights were trained before: only the measuring is made up for
     assert "was finished before" in capsys.readouterr().err
     assert shown[2] == pytest.approx(shown[1], abs=1e-3)
+
+
+def test_a_page_gets_new_figures_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped_models, "DATA", tmp_path)
+    page = tmp_path / "weights" / "street-vit.json"
+    page.parent.mkdir()
+    page.write_text(json.dumps({"model": "street-vit", "code": "of the training", "figures": {"n": 1}}))
+    model = replace(SHIPPED["street-vit"], measure=lambda net, n, seed: {"n": n, "seed": seed})
+    measure_again(model, nn.Identity())
+    facts = json.loads(page.read_text())
+    assert facts == {"model": "street-vit", "code": "of the training", "figures": {"n": 2_000, "seed": 1}}
 
 
 def test_interval_is_wilsons() -> None:

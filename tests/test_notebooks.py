@@ -6,6 +6,7 @@ exercises solved, but without the slow cells.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from tests import elsewhere
 from tests.stored import differences, is_compared
 from tools import ROOT, find_notebooks
+from tools.editions import without_solutions
 from tools.execute import clean
 
 NOTEBOOKS = find_notebooks([])
@@ -74,6 +76,7 @@ def problems(nb: NotebookNode) -> list[str]:
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
         found.append("the cells are not executed in order")
     for number, cell in enumerate(nb.cells):
+        tags = cell.metadata.get("tags", [])
         where = f"cell {number} ({cell.source.splitlines()[0][:40] if cell.source else 'empty'})"
         slide = cell.metadata.get("slideshow", {}).get("slide_type", "skip")
         if slide not in SLIDE_TYPES:
@@ -82,6 +85,8 @@ def problems(nb: NotebookNode) -> list[str]:
             if re.search(r"!\[|<img", cell.source):
                 found.append(f"{where}: a picture that no cell made")
             continue
+        if {"hide-input", "solution"} & set(tags) and not cell.metadata.get("jupyter", {}).get("source_hidden"):
+            found.append(f"{where}: plots and solutions are folded in JupyterLab; python -m tools.execute refresh does it")
         if "NBVAL_CHECK_OUTPUT" in cell.source and not cell.outputs:
             found.append(f"{where}: its output is to be compared, and it has none")
         for output in cell.outputs:
@@ -147,6 +152,7 @@ FAULTS = {
     "no alt": lambda nb: nb.cells[1].outputs.append(html('<img src="data:image/png;base64,">')),
     "short alt": lambda nb: nb.cells[1].outputs.append(html('<img alt="plot" src="data:image/png;base64,">')),
     "file picture": lambda nb: nb.cells[1].outputs.append(html('<img alt="a sentence that says it" src="x.png">')),
+    "open solution": lambda nb: nb.cells[1].metadata.update(tags=["solution"]),
     "no first slide": lambda nb: nb.cells[0].metadata.clear(),
 }
 
@@ -159,9 +165,21 @@ def test_each_fault_is_found(fault: str) -> None:
     assert len(problems(nb)) >= 1
 
 
+def with_definition(exercise: str, solution: str) -> str:
+    """The code of an exercise in which the function or class to write is the one of the solution."""
+    (stub, *more) = [node for node in ast.parse(exercise).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert not more, "an exercise defines one function or class"
+    names = {n.name for n in ast.parse(solution).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    assert stub.name in names, f"the solution does not define {stub.name}"
+    lines = exercise.splitlines()
+    return "\n".join([*lines[: stub.lineno - 1], solution, *lines[stub.end_lineno :]])
+
+
 def solved(nb: NotebookNode) -> tuple[NotebookNode, int]:
     """The notebook with every exercise replaced by its folded solution, without slow cells, and their number."""
     cells, waiting, count = [], None, 0
+    # What comes after the exercise runs with the function of the edition without solutions.
+    taken = [c.source for c in without_solutions(nb).cells if "solution" in c.metadata.get("tags", [])]
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
         if "exercise" in tags:
@@ -169,9 +187,14 @@ def solved(nb: NotebookNode) -> tuple[NotebookNode, int]:
             waiting = cell
         if "solution" in tags:
             assert waiting is not None, "a solution without an exercise"
-            blocks = re.findall(r"```python\n(.*?)```", cell.source, flags=re.DOTALL)
-            assert len(blocks) == 1, "a solution has exactly one block of code"
-            waiting.source, waiting, count = blocks[0], None, count + 1
+            if cell.cell_type == "code":  # the course's own version of what the student writes
+                waiting.source = with_definition(waiting.source, cell.source)
+                cell.source = taken.pop(0)
+            else:
+                blocks = re.findall(r"```python\n(.*?)```", cell.source, flags=re.DOTALL)
+                assert len(blocks) == 1, "a solution has exactly one block of code"
+                waiting.source = blocks[0]
+            waiting, count = None, count + 1
         if "slow" not in tags:  # no exercise needs what such a cell makes
             cells.append(cell)
     assert waiting is None, "an exercise without a solution"

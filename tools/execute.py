@@ -117,7 +117,7 @@ def write(notebook: NotebookNode, path: Path) -> None:
 def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy of an executed notebook without what differs from one execution to the next.
 
-    Gone: times of execution, progress bars. Joined: pieces of one text stream. Renamed: widget models, numbered from
+    Gone: times of execution, progress bars. Folded: the code of plots and of solutions. Joined: pieces of one text stream. Renamed: widget models, numbered from
     the outputs down; their state stays, so that exported pages show the widgets. The metadata are as JupyterLab would
     save them, with the language's description and version, so that opening a notebook does not change it.
     """
@@ -126,6 +126,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
+            if {"hide-input", "solution"} & set(cell.metadata.get("tags", [])):
+                cell.metadata.setdefault("jupyter", {})["source_hidden"] = True
             cell.outputs = _join_streams(cell.outputs)
     return notebook
 

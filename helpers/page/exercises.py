@@ -2,11 +2,77 @@
 
 from __future__ import annotations
 
+import copy
 import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 RIGHT = "✓ right"
+NOT_ANSWERED = "○ not answered yet: write your answer and run the cell again"
+NOT_WRITTEN = "○ not written yet: put your lines in place of the dots and run the cell again"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function or class that the student writes. Those of the notebooks are in `helpers.page.tasks`.
+
+    Args:
+        right: the same by a library or by `helpers`.
+        inputs: the arguments of each trial.
+        mistakes: what a wrong version does, in a sentence without the answer -> that version.
+        apply: (function or class, *arguments) -> its output; without it, what is written is called.
+        tolerance: the largest absolute difference that numbers may have.
+    """
+
+    right: Callable[..., Any]
+    inputs: Sequence[tuple[Any, ...]]
+    mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    apply: Callable[..., Any] = lambda written, *arguments: written(*arguments)
+    tolerance: float = 1e-4
+
+
+def check_function(written: object, task: Task) -> None:
+    """Print one line: not written yet, right, or what is wrong, by name where the mistake is known. Never raises."""
+    try:
+        verdict = _tried(written, task)
+    except Exception as error:  # whatever was written, the cells below must run
+        verdict = f"✗ what it gives cannot be compared here ({type(error).__name__})"
+    print(verdict)
+
+
+def _tried(written: Any, task: Task) -> str:
+    outputs = []
+    for arguments in task.inputs:
+        given = copy.deepcopy(arguments)
+        try:
+            outputs.append(task.apply(written, *given))
+        except NotImplementedError:
+            return NOT_WRITTEN
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0][:160]
+            return f"✗ for {_told(arguments)} it stops with {type(error).__name__}: {reason}"
+        if outputs[-1] is None or outputs[-1] is ...:
+            return NOT_WRITTEN
+        if not _same(list(given), list(arguments), 0.0):
+            return f"✗ for {_told(arguments)} it changes what it was given: work on a copy"
+    truths = [task.apply(task.right, *copy.deepcopy(arguments)) for arguments in task.inputs]
+    verdicts = [_verdict(output, truth, task.tolerance) for output, truth in zip(outputs, truths, strict=True)]
+    if all(verdict == RIGHT for verdict in verdicts):
+        return RIGHT
+    for sentence, wrong in task.mistakes.items():
+        same = [task.apply(wrong, *copy.deepcopy(arguments)) for arguments in task.inputs]
+        if all(_verdict(o, s, task.tolerance) == RIGHT for o, s in zip(outputs, same, strict=True)):
+            return f"✗ {sentence}"
+    arguments, verdict = next((a, v) for a, v in zip(task.inputs, verdicts, strict=True) if v != RIGHT)
+    return f"✗ for {_told(arguments)}: {verdict.removeprefix('✗ ')}"
+
+
+def _told(arguments: Sequence[Any]) -> str:
+    """Arguments in few words: the shape of an array, a short form of anything else."""
+    return ", ".join(f"{list(a.shape)}" if hasattr(a, "shape") else _short(a) for a in arguments)
 
 
 def check(answer: object, truth: object, tolerance: float = 1e-5) -> None:
@@ -26,7 +92,7 @@ def check(answer: object, truth: object, tolerance: float = 1e-5) -> None:
 
 def _verdict(answer: object, truth: object, tolerance: float) -> str:
     if answer is None:
-        return "○ not answered yet: write your answer and run the cell again"
+        return NOT_ANSWERED
     a, t = _numbers(answer), _numbers(truth)
     if t is None:
         return RIGHT if _same(answer, truth, tolerance) else f"✗ {_short(answer)} is not it yet"

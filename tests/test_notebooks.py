@@ -86,7 +86,9 @@ def problems(nb: NotebookNode) -> list[str]:
                 found.append(f"{where}: a picture that no cell made")
             continue
         if {"hide-input", "solution"} & set(tags) and not cell.metadata.get("jupyter", {}).get("source_hidden"):
-            found.append(f"{where}: plots and solutions are folded in JupyterLab; python -m tools.execute refresh does it")
+            found.append(
+                f"{where}: plots and solutions are folded in JupyterLab; python -m tools.execute refresh does it"
+            )
         if "NBVAL_CHECK_OUTPUT" in cell.source and not cell.outputs:
             found.append(f"{where}: its output is to be compared, and it has none")
         for output in cell.outputs:

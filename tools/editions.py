@@ -26,12 +26,12 @@ def without_solutions(notebook: NotebookNode) -> NotebookNode:
             checked = re.search(r"^check_function\((\w+), (\w+)\)", cell.source, flags=re.MULTILINE)
         if "solution" in tags and cell.cell_type == "code":
             if not checked:
-                raise ValueError("a solution cell needs an exercise before it that ends with check_function(name, TASK)")
+                raise ValueError(
+                    "a solution cell needs an exercise before it that ends with check_function(name, TASK)"
+                )
             cell.source = "{} = {}.right".format(*checked.groups())
     notebook.cells = [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" or "solution" not in cell.metadata.get("tags", [])
+        cell for cell in notebook.cells if cell.cell_type == "code" or "solution" not in cell.metadata.get("tags", [])
     ]
     return notebook
 

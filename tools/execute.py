@@ -117,9 +117,10 @@ def write(notebook: NotebookNode, path: Path) -> None:
 def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy of an executed notebook without what differs from one execution to the next.
 
-    Gone: times of execution, progress bars. Folded: the code of plots and of solutions. Joined: pieces of one text stream. Renamed: widget models, numbered from
-    the outputs down; their state stays, so that exported pages show the widgets. The metadata are as JupyterLab would
-    save them, with the language's description and version, so that opening a notebook does not change it.
+    Gone: times of execution, progress bars. Folded: the code of plots and of solutions. Joined: pieces of one text
+    stream. Renamed: widget models, numbered from the outputs down; their state stays, so that exported pages show the
+    widgets. The metadata are as JupyterLab would save them, with the language's description and version, so that
+    opening a notebook does not change it.
     """
     notebook = nbformat.from_dict(json.loads(json.dumps(_renumber_widgets(notebook))))
     notebook.metadata = nbformat.from_dict(_numbers_of_javascript(notebook.metadata))

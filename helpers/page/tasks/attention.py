@@ -13,7 +13,9 @@ def _random(*shapes: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
     return tuple(2 * torch.randn(shape, generator=generator) for shape in shapes)
 
 
-def _wrong(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, root: float = 0.5, dim: int = -1) -> torch.Tensor:
+def _wrong(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, root: float = 0.5, dim: int = -1
+) -> torch.Tensor:
     return (query @ key.transpose(-2, -1) / query.shape[-1] ** root).softmax(dim) @ value
 
 

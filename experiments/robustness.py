@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.runner import Experiment, Figures, Settings
+from experiments.runner import Experiment, Figures, Settings, together
 from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
 from helpers.models.layers import Block, padding_mask
 from helpers.models.resnet import SmallResNet
@@ -165,8 +165,7 @@ def judge(figures: dict[str, list[Figures]]) -> Figures:
     variety["verdict"] = "confirmed" if v_low > 5 else "refuted" if v_high < 5 else "undecided"
     small, large = l_low > -5 and l_high < 5, l_low > 5 or l_high < -5
     language["verdict"] = "confirmed" if small else "refuted" if large else "undecided"
-    verdicts = {variety["verdict"], language["verdict"]}
-    verdict = "refuted" if "refuted" in verdicts else "undecided" if "undecided" in verdicts else "confirmed"
+    verdict = together([variety["verdict"], language["verdict"]])
     arms = {arm: interval(points) for arm, points in arms.items()}
     return {"verdict": verdict, "variety": variety, "language": language, "effective robustness": arms, "line": line}
 

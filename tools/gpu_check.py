@@ -114,7 +114,7 @@ def _language_with_a_picture() -> Case:
 
 
 def _words() -> Case:
-    from helpers.models.devise import WordEmbedding
+    from helpers.models.words import WordEmbedding
 
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
     real = torch.arange(6) < torch.tensor([[6], [4]])

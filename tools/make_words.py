@@ -1,4 +1,4 @@
-"""Make data/words/: `python -m tools.make_words --source FOLDER`, the small text encoder of `helpers.models.devise`.
+"""Make data/words/: `python -m tools.make_words --source FOLDER`, the small text encoder of `helpers.models.words`.
 
 FOLDER holds `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2 (Apache-2.0), a six-layer Transformer that
 turns a text into 384 numbers (Wang et al. 2020, arXiv:2002.10957; Reimers and Gurevych 2019, arXiv:1908.10084). They
@@ -25,7 +25,7 @@ from timm.data import ImageNetInfo
 from tokenizers import Tokenizer
 
 from helpers.files import DATA, whole
-from helpers.models.devise import LENGTH, PIECES, WEIGHTS, pack
+from helpers.models.words import LENGTH, PIECES, WEIGHTS, pack
 
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 LAYERS = (0, 2, 5)  # the first, one from the middle, the last
@@ -61,7 +61,7 @@ def choose_pieces(vocabulary: dict[str, int], counts: Counter[str]) -> list[str]
 
 
 def convert(source: dict[str, torch.Tensor], rows: Sequence[int], weights: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Turn BERT's state dict into that of `helpers.models.devise.WordEmbedding`, matrices packed, the rest in float16.
+    """Turn BERT's state dict into that of `helpers.models.words.WordEmbedding`, matrices packed, the rest in float16.
 
     rows: the ids of the pieces that stay. weights: float [30522], how much a piece counts for the principal axes.
     """

@@ -48,7 +48,7 @@ def load(name: str, *, download: bool = False, cache: Path | None = None) -> Pre
 
     name: one of
       - ours: "squeezenet1_1" (ImageNet), "street-clip", "street-resnet", "street-vit", "words" (the text encoder of
-        `helpers.models.devise`);
+        `helpers.models.words`);
       - a classifier of torchvision, such as "alexnet" or "vit_b_16";
       - a CLIP of open_clip with a tag of `open_clip.list_pretrained()`, such as "ViT-B-32/openai", or without one: then
         its first tag that begins with laion2b_s is meant, or else its first.
@@ -113,7 +113,7 @@ def _street_reader(name: str) -> dict[str, Any]:
 
 
 def _words(name: str) -> dict[str, Any]:
-    from helpers.models.devise import PIECES, WEIGHTS, WordEmbedding
+    from helpers.models.words import PIECES, WEIGHTS, WordEmbedding
 
     pieces = shipped(PIECES).read_text(encoding="utf-8").splitlines()
     return {"model": WordEmbedding.from_packed(pieces, load_state(shipped(WEIGHTS)))}

@@ -1,8 +1,11 @@
-"""Words for photographs: a small text encoder, and the step of DeViSE from words to a classifier's rows.
+"""Words for photographs: a small text encoder, and two ways from a classifier's answer to any label.
 
-DeViSE (Frome et al. 2013, section 3) maps pictures into a space of word vectors. Here the map goes the other way, as
-the classifier's 512 numbers are all that a photograph needs: from a text's vector to the row of weights that a
-classifier would have for it. The map is fitted on the classes that it knows and used for any other label.
+ConSE (Norouzi et al. 2014, section 3) needs no training: what a classifier sees in a photograph is the mean of the
+vectors of its class names, weighted by its probabilities, and the label with the nearest vector is the answer.
+
+DeViSE (Frome et al. 2013, section 3) learns a map from pictures into a space of word vectors. Here the map goes the
+other way, as the classifier's 512 numbers are all that a photograph needs: from a text's vector to the row of weights
+that a classifier would have for it. The map is fitted on the classes that it knows and used for any other label.
 """
 
 from __future__ import annotations
@@ -150,6 +153,25 @@ def photo_features(classifier: Classifier, picture: np.ndarray) -> torch.Tensor:
     """
     with torch.inference_mode():
         return classifier.model.features(classifier.preprocess(picture)).mean((2, 3))[0]
+
+
+def conse(probabilities: torch.Tensor, vectors: torch.Tensor, top: int = 10) -> torch.Tensor:
+    """The mean of the vectors of the `top` most probable classes, weighted by their probabilities, of length 1.
+
+    probabilities: float [..., n], of n classes, none negative; they need not add up to 1, so that classes may be left
+    out of both arguments. vectors: float [n, d], one for the name of each class. Returns float [..., d]. Source:
+    Norouzi et al. 2014, section 3; its 1/Z is left out, as only the direction counts. Raises ValueError if the numbers
+    of classes differ or if `top` is not in 1..n.
+    """
+    if vectors.ndim != 2 or probabilities.shape[-1:] != vectors.shape[:1]:
+        raise ValueError(
+            f"conse needs probabilities [..., n] and vectors [n, d] with the same n, not {list(probabilities.shape)} "
+            f"and {list(vectors.shape)}: give the vector of each class's name."
+        )
+    if not 1 <= top <= len(vectors):
+        raise ValueError(f"conse needs top in 1..{len(vectors)}, the number of classes, not {top}.")
+    p, classes = probabilities.topk(top)  # [..., top] each
+    return nn.functional.normalize(torch.einsum("...t,...td->...d", p, vectors[classes]), dim=-1)
 
 
 @dataclass(frozen=True, eq=False)

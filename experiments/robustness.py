@@ -19,8 +19,8 @@ from torch import nn
 
 from experiments.runner import Experiment, Figures, Settings
 from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
-from helpers.models.layers import Block, padding_mask
 from helpers.models.resnet import SmallResNet
+from helpers.models.small_clip import SmallCLIP
 from helpers.training.fit import Recipe, Shuffled, fit, seeded
 from helpers.training.statistics import interval, predict
 from helpers.worlds.drawn import Drawn, load
@@ -31,7 +31,7 @@ from helpers.worlds.street.scene import KINDS
 from helpers.worlds.streets import OneVehicle
 from helpers.worlds.tokenizer import StreetTokenizer
 
-SIDE, BATCH, WIDTH, TOKENS = 48, 64, 64, 32
+SIDE, BATCH = 48, 64
 MANY = ("photo", "cartoon", "painting", "mosaic")
 UNSEEN = ("embroidery", "pixel art", "sketch")
 FOCI = ("everything", "what")
@@ -42,46 +42,36 @@ def pictures(split: str, n: int, styles: tuple[str, ...]) -> Drawn:
     return load(OneVehicle(split, n, SIDE, styles), progress=False)
 
 
-class Words(nn.Module):
-    """A caption's feature: int64 [B, n] -> float [B, 64]. One block of attention, then the mean over the tokens."""
+class Captions(SmallCLIP):
+    """A small CLIP that is trained on groups of captions and then names vehicles."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(StreetTokenizer().vocab_size, WIDTH)
-        self.positions = nn.Parameter(0.02 * torch.randn(TOKENS, WIDTH))
-        self.block = Block(WIDTH, 4)
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x = self.embedding(ids) + self.positions[: ids.shape[1]]  # [B, n, 64]
-        x = self.block(x, padding_mask(ids != 0))
-        kept = (ids != 0).to(x.dtype)[:, :, None]  # [B, length, 1]
-        return (x * kept).sum(1) / kept.sum(1)
-
-
-class Captions(nn.Module):
-    """An image encoder and a text encoder, and what their cosines are multiplied by."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.images, self.words = SmallResNet(WIDTH), Words()
-        self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+        super().__init__(StreetTokenizer().vocab_size)
 
     def loss(self, images: torch.Tensor, *texts: torch.Tensor) -> torch.Tensor:
-        """The mean contrastive loss of pictures float [B, 3, 48, 48] with groups of captions int64 [B, n]."""
-        pictures = F.normalize(self.images(images), dim=1)
-        scale = self.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
-        groups = [F.normalize(self.words(ids), dim=1) for ids in texts]
-        return torch.stack([contrastive_loss(pictures, group, scale) for group in groups]).mean()
+        """The mean contrastive loss of pictures uint8 [B, 3, 48, 48] with groups of captions int64 [B, n]."""
+        pictures, scale = self.encode_image(images), self.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
+        return torch.stack([contrastive_loss(pictures, self.encode_text(ids), scale) for ids in texts]).mean()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Zero-shot logits, float [B, 7], one for each vehicle."""
+        """Zero-shot logits of pictures uint8 [B, 3, 48, 48]: float [B, 7], one for each vehicle."""
         prompts = [
             [p for p in texts if "parked" not in p and "driving" not in p] for texts in street_prompts("vehicle")
         ]
         tokenizer = StreetTokenizer()
         ids = [tokenizer(texts).to(images.device) for texts in prompts]
-        rows = [F.normalize(F.normalize(self.words(texts), dim=1).mean(0), dim=0) for texts in ids]  # 7 x [64]
-        return F.normalize(self.images(images), dim=1) @ torch.stack(rows).T
+        rows = [F.normalize(self.encode_text(texts).mean(0), dim=0) for texts in ids]  # 7 x [64]
+        return self.encode_image(images) @ torch.stack(rows).T
+
+
+class Labels(SmallResNet):
+    """The same image encoder with a classifier: uint8 [B, 3, 48, 48] -> float [B, 7]."""
+
+    def __init__(self) -> None:
+        super().__init__(len(KINDS))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward((images.float() - 128) / 64)
 
 
 def _captions(n: int) -> torch.Tensor:
@@ -94,20 +84,15 @@ def _captions(n: int) -> torch.Tensor:
     return ids[:, ids.any(0)].view(n, len(FOCI), -1)  # without the places that are padding in all of them: [n, 2, L]
 
 
-def _standard(images: torch.Tensor) -> torch.Tensor:
-    return (images.float() - 128) / 64  # [B, 3, 48, 48]
-
-
 def run(settings: Settings, seed: int) -> Figures:
     """Train one model; its accuracy on vehicles in photographs and in each style, seen or not."""
     street, by_words = (
         pictures("train", settings["scenes"], tuple(settings["styles"])),
         settings["supervision"] == "captions",
     )
-    model = seeded(lambda: Captions() if by_words else SmallResNet(len(KINDS)), seed)
+    model = seeded(lambda: Captions() if by_words else Labels(), seed)
 
     def loss(net: nn.Module, images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        images = _standard(images)
         return net.loss(images, *target.unbind(1)) if by_words else F.cross_entropy(net(images), target)
 
     target = _captions(len(street)) if by_words else street.labels["vehicle"]
@@ -121,7 +106,7 @@ def run(settings: Settings, seed: int) -> Figures:
 
     def accuracy(split: str, style: str) -> float:
         unseen = pictures(split, settings["test"], (style,))
-        found = predict(model, _standard(unseen.images)).argmax(1)
+        found = predict(model, unseen.images).argmax(1)
         return round((found == unseen.labels["vehicle"]).float().mean().item(), 4)
 
     figures: Figures = {style: accuracy("test", style) for style in (*MANY, *UNSEEN)}

@@ -17,8 +17,12 @@ from torch import nn
 from experiments.runner import Figures, environment
 from helpers.files import BUILD, DATA, code_digest, whole, write_json
 from helpers.training.fit import Recipe, fit
+from helpers.training.statistics import interval
+from helpers.worlds.drawn import Drawn
+from helpers.worlds.streets import load_street
 
 TEST_SEED, TEST_SCENES = 1, 2_000
+RANDOM_SHIFTS, DRAWS, DRAWN_SCENES = ("v2", "rendition", "objectnet"), 8, 500
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class ShippedModel:
         batches: (scenes, batch, recipe) -> what `fit` takes.
         loss: (model, *batch) -> a mean loss.
         measure: (model, scenes, seed) -> its figures on scenes drawn afresh with the seed; None if it is not shipped.
+        named: (model) -> a function that says of pictures, for each label, which the model names rightly.
         facts: what else its JSON file tells, such as its configuration.
         after_step: as for `fit`.
         finish: (model, quick, folder) -> None, in place of storing and measuring the weights.
@@ -47,6 +52,7 @@ class ShippedModel:
     batches: Callable[[int, int, Recipe], Callable[[int], Iterable[tuple[torch.Tensor, ...]]]]
     loss: Callable[..., torch.Tensor]
     measure: Callable[[nn.Module, int, int], Figures] | None = None
+    named: Callable[[nn.Module], Callable[[Drawn], dict[str, torch.Tensor]]] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     after_step: Callable[[int, nn.Module], None] | None = None
     finish: Callable[[nn.Module, bool, Path], None] | None = None
@@ -95,18 +101,42 @@ def train(shipped: ShippedModel, quick: bool = False) -> None:
             "split": "train",
         }
         facts |= {"code": code, "environment": environment() | {"threads": torch.get_num_threads()}}
-        facts |= {"test_seed": TEST_SEED, "figures": shipped.measure(model, 200 if quick else TEST_SCENES, TEST_SEED)}
+        facts |= measured(shipped, model, *((200, 50) if quick else (TEST_SCENES, DRAWN_SCENES)))
         write_json(weights.with_suffix(".json"), facts)
         if not quick:
             print("now: python -m tools.make_manifest", file=sys.stderr)
     checkpoint.unlink(missing_ok=True)  # what is stored is no longer to be gone on with
 
 
+def measured(shipped: ShippedModel, model: nn.Module, scenes: int, drawn: int) -> Figures:
+    """What the model's page tells of it: its figures on `scenes` scenes, and the vehicle over draws of each shift."""
+    figures = shipped.measure(model, scenes, TEST_SEED)
+    return {"test_seed": TEST_SEED, "figures": figures, "draws": over_draws(shipped.named(model), drawn)}
+
+
+def over_draws(named: Callable[[Drawn], dict[str, torch.Tensor]], scenes: int) -> Figures:
+    """The share of vehicles named rightly under each shift whose recipe is random, in each of DRAWS draws of it.
+
+    The mean and its 95 % interval are over the draws: an interval over the scenes of one draw says nothing of the next.
+    """
+    figures = {}
+    for shift in RANDOM_SHIFTS:
+        right = [
+            named(load_street("test", scenes, seed=seed, shift=shift, cache=False, progress=False, captions=0))[
+                "vehicle"
+            ]
+            for seed in range(TEST_SEED, TEST_SEED + DRAWS)
+        ]
+        accuracies = [round(of_draw.float().mean().item(), 4) for of_draw in right]
+        figures[shift] = interval(accuracies) | {"draws": accuracies, "scenes": scenes}
+    return figures
+
+
 def measure_again(shipped: ShippedModel, model: nn.Module) -> None:
     """Put new figures into the shipped model's page, after the scenes or the adversarial list were changed."""
     page = DATA / "weights" / f"{shipped.name}.json"
     facts = json.loads(page.read_text(encoding="utf-8"))
-    write_json(page, facts | {"figures": shipped.measure(model, TEST_SCENES, TEST_SEED)})
+    write_json(page, facts | measured(shipped, model, TEST_SCENES, DRAWN_SCENES))
     print("now: python -m tools.make_manifest", file=sys.stderr)
 
 

@@ -46,10 +46,8 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the brightness of red, green, blue
 GROUPS = (("everything",) * 2, ("what",) * 3, ("where", "count", "time", "road"))
 
 
-GREY, GREY_UNTIL = (
-    0.1,
-    0.6,
-)  # the share of grey pictures at the end, and the part of the steps over which it falls to it
+GREY = 0.1  # the share of grey pictures at the end …
+GREY_UNTIL = 0.6  # … and the part of the steps over which it falls to it
 
 
 def uncoloured(text: str) -> str:
@@ -116,16 +114,22 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
         return _measured(model, n, seed)
 
 
-def _measured(model: nn.Module, n: int, seed: int) -> Figures:
-    tokenizer = StreetTokenizer()
+def named(model: nn.Module) -> Callable[[Drawn], dict[str, torch.Tensor]]:
+    """A function that says of pictures, for each label, which the model names rightly, zero-shot: bool [n]."""
     rows = {}
     for label in (*CLASSES, "colour_vehicle"):
-        rows[label] = zero_shot_classifier(model, tokenizer, street_prompts(label))
+        rows[label] = zero_shot_classifier(model, StreetTokenizer(), street_prompts(label))
 
     def right(street: Drawn) -> dict[str, torch.Tensor]:
         features = encode_images(model, street.images)
         truth = street.labels | {"colour_vehicle": street.labels["colour"] * len(KINDS) + street.labels["vehicle"]}
         return {label: (features @ rows[label].T).argmax(1) == truth[label] for label in truth}
+
+    return right
+
+
+def _measured(model: nn.Module, n: int, seed: int) -> Figures:
+    right = named(model)
 
     def drawn(split: str, n: int, shift: str | None = None) -> Drawn:
         return load_street(split, n, seed=seed, shift=shift, cache=False, progress=False, captions=0)
@@ -141,7 +145,7 @@ def _measured(model: nn.Module, n: int, seed: int) -> Figures:
         [(scene.trees.kind, scene.sky) in HELD_OUT_TREES if scene.trees else False for scene in street.scenes]
     )
     found["unseen_pairs"] |= {label: share(hits[label][new]) for label in ("tree", "sky")}
-    found["r1_1000"] = share(_first_of_1000(model, tokenizer, seed))
+    found["r1_1000"] = share(_first_of_1000(model, StreetTokenizer(), seed))
     for shift in SHIFTS:
         # The adversarial list is as long as the failures that were found.
         m = min(n, len(read_adversarial())) if shift == "adversarial" else n
@@ -174,6 +178,7 @@ MODELS = (
         batches=batches,
         loss=loss,
         measure=measure,
+        named=named,
         facts={"configuration": json.loads(CONFIGURATION.read_text(encoding="utf-8"))},
         after_step=clamp_scale,
     ),

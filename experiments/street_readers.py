@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def _reader(
         batches=batches,
         loss=loss,
         measure=measure,
+        named=lambda model: partial(named, model),
         facts={"labels": HEADS, "configuration": configuration},
     )
 
@@ -108,5 +110,5 @@ _REFERENCE = _reader("street-resnet-reference", _resnet(16, 32, 64, 96), 3e-3, 0
 MODELS = (
     _reader("street-resnet", _resnet(16, 32, 64, 128), 3e-3, 0.02, scenes=24_000, epochs=6),
     _reader("street-vit", _VIT, 1e-3, 0.05, scenes=48_000, epochs=8),
-    replace(_REFERENCE, measure=None, finish=choose_adversarial),
+    replace(_REFERENCE, measure=None, named=None, finish=choose_adversarial),
 )

@@ -31,7 +31,7 @@ def test_scenes_have_one_vehicle_and_splits_share_none() -> None:
 def test_zero_shot_gives_a_logit_for_each_vehicle() -> None:
     model = Captions().eval()
     with torch.inference_mode():
-        logits = model(torch.zeros(2, 3, 48, 48))
+        logits = model(torch.zeros(2, 3, 48, 48, dtype=torch.uint8))
     assert logits.shape == (2, len(KINDS)) and logits.abs().max() <= 1 + 1e-6
 
 

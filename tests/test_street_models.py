@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,15 @@ from torchvision.models.resnet import BasicBlock as LibraryBlock
 
 from experiments import shipped as shipped_models
 from experiments.__main__ import main
-from experiments.shipped import ShippedModel, measure_again, train
+from experiments.registry import all_models
+from experiments.shipped import ShippedModel, measure_again, over_draws, train
 from experiments.street_readers import HEADS, MODELS
 from helpers.files import DATA
 from helpers.models.readers import build_street_model
 from helpers.models.resnet import BasicBlock, StreetResNet
 from helpers.training.statistics import accuracies, share
 from helpers.weights.pretrained import load
-from helpers.weights.store import load_state
+from helpers.weights.store import load_result, load_state
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.shifts import SHIFTS
 from helpers.worlds.streets import load_street
@@ -153,6 +155,7 @@ def test_a_model_is_trained_measured_and_stored_and_not_gone_on_with(
 ) -> None:
     for folder in ("BUILD", "DATA"):
         monkeypatch.setattr(shipped_models, folder, tmp_path / folder.lower())
+    monkeypatch.setattr(shipped_models, "over_draws", lambda named, scenes: {"scenes": scenes})
     shown = []
 
     def measure(model: nn.Module, n: int, seed: int) -> dict:
@@ -182,13 +185,44 @@ def test_a_model_is_trained_measured_and_stored_and_not_gone_on_with(
 
 def test_a_page_gets_new_figures_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped_models, "DATA", tmp_path)
+    monkeypatch.setattr(shipped_models, "over_draws", lambda named, scenes: {"scenes": scenes})
     page = tmp_path / "weights" / "street-vit.json"
     page.parent.mkdir()
     page.write_text(json.dumps({"model": "street-vit", "code": "of the training", "figures": {"n": 1}}))
     model = replace(SHIPPED["street-vit"], measure=lambda net, n, seed: {"n": n, "seed": seed})
     measure_again(model, nn.Identity())
     facts = json.loads(page.read_text())
-    assert facts == {"model": "street-vit", "code": "of the training", "figures": {"n": 2_000, "seed": 1}}
+    assert facts == {
+        "model": "street-vit",
+        "code": "of the training",
+        "test_seed": 1,
+        "figures": {"n": 2_000, "seed": 1},
+        "draws": {"scenes": 500},
+    }
+
+
+def test_a_random_shift_is_drawn_anew_and_its_interval_is_over_the_draws() -> None:
+    seen = []
+
+    def named(street: Drawn) -> dict[str, torch.Tensor]:
+        seen.append(street.images.clone())
+        return {"vehicle": torch.arange(4) < (len(seen) - 1) % 3 + 1}  # 1, 2, 3, 1, … of 4 are right
+
+    figures = over_draws(named, 4)
+    assert figures.keys() == {"v2", "rendition", "objectnet"} and len(seen) == 24
+    assert figures["v2"]["draws"] == [0.25, 0.5, 0.75, 0.25, 0.5, 0.75, 0.25, 0.5]
+    assert figures["v2"]["mean"] == pytest.approx(0.46875)
+    low, high = figures["v2"]["interval"]
+    assert high - low == pytest.approx(2 * 2.364624 * torch.tensor(figures["v2"]["draws"]).std().item() / 8**0.5)
+    assert not any(torch.equal(a, b) for a, b in pairwise(seen))  # another recipe, other pictures
+
+
+@pytest.mark.parametrize("name", [model.name for model in all_models().values() if model.measure])
+def test_every_shipped_page_tells_of_eight_draws_or_more(name: str) -> None:
+    for shift, figures in load_result(name)["draws"].items():
+        assert len(figures["draws"]) >= 8, shift
+        low, high = figures["interval"]
+        assert low <= figures["mean"] <= high
 
 
 def test_interval_is_wilsons() -> None:

@@ -3,23 +3,27 @@
 The networks are the paper's for CIFAR-10 with half its widths: 6n + 2 layers, three stages, shortcuts that pad with
 zeros (option A), so that a residual network has exactly the parameters of the plain one. The task is to name the main
 vehicle of a street scene of 32 px. *Ours, smaller:* the first convolution halves the side, there are 8,000 pictures
-and 1,000 steps, and the rate is divided by ten once.
+and few steps. *Ours, other:* the rate rises slowly at the start and falls along a cosine, and the gradient is clipped,
+since that of a deep plain network explodes at the start: without both it never leaves chance, and says nothing.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.runner import Experiment, Figures, Settings
+from experiments.runner import Experiment, Figures, Settings, together
 from helpers.models.resnet import cifar_network
 from helpers.training.fit import Recipe, Shuffled, fit, seeded
 from helpers.training.statistics import interval, predict
 from helpers.worlds.street.sample import CLASSES
 from helpers.worlds.streets import load_street
 
-DEPTHS = (8, 20, 32, 56)
+DEPTHS = (8, 20, 32, 44)
+COMPARED = (44, 20)
 BATCH, SIDE, TEST = 64, 32, 2_000
 
 
@@ -36,7 +40,7 @@ def run(settings: Settings, seed: int) -> Figures:
     model = seeded(lambda: cifar_network(settings["depth"], settings["residual"], len(CLASSES["vehicle"])), seed)
     model.to(memory_format=torch.channels_last)
     steps = settings["steps"]
-    recipe = Recipe(steps, settings["rate"], 1e-4, (0.9, 0.0), "sgd", warm_up=0, schedule="tenth", clip=0, seed=seed)
+    recipe = Recipe(steps, settings["rate"], 1e-4, (0.9, 0.0), "sgd", warm_up=0.2, clip=1, seed=seed)
     norms, convolutions = {}, [m for m in model.modules() if isinstance(m, nn.Conv2d)]
 
     def note(step: int, model: nn.Module) -> None:
@@ -69,25 +73,27 @@ def prepare(settings: list[Settings]) -> None:
 
 
 def judge(figures: dict[str, list[Figures]]) -> Figures:
-    """The verdict by the rule."""
+    """The verdict by the rule, on each claim and on both."""
 
-    def rise(kind: str) -> dict:
-        deep, shallow = (figures[f"{kind}-{depth}"] for depth in (56, 20))
+    def rise(kind: str) -> Figures:
+        deep, shallow = (figures[f"{kind}-{depth}"] for depth in COMPARED)
         return interval([d["loss"] - s["loss"] for d, s in zip(deep, shallow, strict=True)])
 
     plain, residual = rise("plain"), rise("residual")
-    worse, no_worse = plain["interval"][0] > 0, not residual["interval"][0] > 0
-    if worse and no_worse:
-        verdict = "confirmed"
-    else:
-        verdict = "refuted" if plain["interval"][1] <= 0 or residual["interval"][0] > 0 else "undecided"
-    return {"verdict": verdict, "rise of the loss, plain": plain, "rise of the loss, residual": residual}
+    (low, high), margin = plain["interval"], plain["mean"] / 10
+    plain["verdict"] = "confirmed" if low > 0 else "refuted" if high <= 0 else "undecided"
+    low, high = residual["interval"]
+    residual["verdict"] = "confirmed" if high < margin else "refuted" if low > margin else "undecided"
+    # An arm that has learned nothing says nothing about depth.
+    chance = [arm for arm, runs in figures.items() if max(run["loss"] for run in runs) > math.log(7) / 2]
+    verdict = "undecided" if chance else together([plain["verdict"], residual["verdict"]])
+    return {"verdict": verdict, "plain": plain, "residual": residual, "margin": margin, "did not learn": chance}
 
 
 EXPERIMENT = Experiment(
     name="depth",
-    hypothesis="After equally many steps a plain network of 56 layers has a higher training loss than one of 20, "
-    "and a residual network of 56 layers has none.",
+    hypothesis="After equally many steps a plain network of 44 layers has a higher training loss than one of 20; of "
+    "residual networks the deeper one has hardly a higher one, less than a tenth of the plain rise.",
     arms={
         f"{kind}-{depth}": {
             "residual": kind == "residual",
@@ -100,17 +106,17 @@ EXPERIMENT = Experiment(
         for kind in ("plain", "residual")
     },
     seeds=(0, 1, 2, 3, 4),
-    metric="Cross-entropy over all training pictures after the last step, evaluation mode; the rise is that of 56 "
-    "layers less that of 20, seed by seed. The test error is told beside it.",
-    rule="With 95 % intervals (Student's t) over the seeds: confirmed if the plain rise lies wholly above 0 and the "
-    "residual rise does not; refuted if the plain rise lies wholly at or below 0, or the residual rise wholly above "
-    "0; otherwise undecided. Each arm takes the learning rate with the lowest loss in one run with another seed.",
+    metric="Cross-entropy over all training pictures after the last step, evaluation mode; the rise is that of 44 "
+    "layers less that of 20, seed by seed. The test error is given beside it.",
+    rule="With 95 % intervals (Student's t) over the seeds, each claim by itself. Plain networks get worse: confirmed "
+    "if their rise lies wholly above 0, refuted if wholly at or below. Residual ones do not: confirmed if their rise "
+    "lies wholly below a tenth of the mean plain rise, refuted if wholly above it. Otherwise undecided; and undecided "
+    "if a run of any arm ends above half of what guessing costs, ln 7 / 2. Each arm takes the learning rate with the "
+    "lowest loss in one run with another seed.",
     run=run,
     judge=judge,
     quick={"scenes": 512, "steps": 4, "test": 200},
-    # Moved down once, from (0.03, 0.1, 0.3), after the tuning runs and before the first judged run: 0.3 was best for no
-    # arm, and for five of the eight the best was the lowest, 0.03.
-    grid={"rate": (0.01, 0.03, 0.1)},
+    grid={"rate": (0.03, 0.1, 0.3)},
     tuned_by="loss",
     prepare=prepare,
 )

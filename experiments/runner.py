@@ -92,6 +92,12 @@ def environment() -> Figures:
     }
 
 
+def together(verdicts: Iterable[str]) -> str:
+    """The verdict on a hypothesis of several claims: confirmed if all are, refuted if one is, else undecided."""
+    verdicts = set(verdicts)
+    return "refuted" if "refuted" in verdicts else "confirmed" if verdicts == {"confirmed"} else "undecided"
+
+
 def _one_thread() -> None:
     # Networks as small as these gain little from a second thread; a second run at the same time gains all of it.
     torch.set_num_threads(1)

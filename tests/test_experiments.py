@@ -225,18 +225,27 @@ def test_the_command_line_lists_and_refuses(capsys: pytest.CaptureFixture, monke
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
 
 
-def verdict(plain: list[float], residual: list[float]) -> str:
-    """The verdict of `depth` if 56 layers have these losses and 20 layers have 1."""
-    figures = {f"{kind}-20": [{"loss": 1.0}] * 3 for kind in ("plain", "residual")}
-    figures |= {"plain-56": [{"loss": x} for x in plain], "residual-56": [{"loss": x} for x in residual]}
-    return depth.judge(figures)["verdict"]
+def verdicts(plain: list[float], residual: list[float]) -> list[str]:
+    """The verdicts of `depth`, plain, residual and both, if 44 layers have these losses and 20 layers have 0.2."""
+    figures = {f"{kind}-20": [{"loss": 0.2}] * 3 for kind in ("plain", "residual")}
+    figures |= {"plain-44": [{"loss": x} for x in plain], "residual-44": [{"loss": x} for x in residual]}
+    verdict = depth.judge(figures)
+    return [verdict["plain"]["verdict"], verdict["residual"]["verdict"], verdict["verdict"]]
 
 
 def test_depth_is_judged_by_its_rule() -> None:
-    assert verdict([1.5, 1.6, 1.7], [0.9, 1.0, 1.05]) == "confirmed"
-    assert verdict([1.5, 1.6, 1.7], [1.5, 1.6, 1.7]) == "refuted"
-    assert verdict([0.5, 0.6, 0.7], [0.9, 1.0, 1.05]) == "refuted"
-    assert verdict([0.5, 1.1, 1.7], [0.9, 1.0, 1.05]) == "undecided"
+    worse, as_good, better, wide = [0.5, 0.6, 0.7], [0.19, 0.2, 0.21], [0.1, 0.12, 0.14], [0.1, 0.3, 0.5]
+    assert verdicts(worse, as_good) == ["confirmed", "confirmed", "confirmed"]
+    assert verdicts(worse, worse) == ["confirmed", "refuted", "refuted"]
+    assert verdicts(better, better)[0] == "refuted"
+    assert verdicts(wide, as_good)[0] == "undecided"
+    assert verdicts(worse, wide) == ["confirmed", "undecided", "undecided"]
+
+
+def test_depth_says_nothing_if_an_arm_has_learned_nothing() -> None:
+    # Guessing costs ln 7 = 1.95. A loss that is no better than half of it tells of the training, not of the depth.
+    assert verdicts([1.0, 1.1, 0.95], [0.2, 0.2, 0.2])[2] == "undecided"
+    assert verdicts([0.9, 0.91, 0.92], [0.2, 0.2, 0.2])[2] == "confirmed"
 
 
 @pytest.mark.parametrize("layers", [8, 20, 56])

@@ -5,7 +5,7 @@ number of steps, whether the pictures are few and seen often or many and seen se
 pictures, streets of 48 px with a vehicle on each side: which trees stand there, which a part of any crown tells, and
 whether the two vehicles have the same colour, which only both ends of the picture tell together.
 
-Accuracies are compared where neither network is at chance or near to all right, which for the trees is from 32 to 512
+Accuracies are compared where neither network is at chance or near to all right, which for the trees is from 32 to 288
 pictures. The far task is all or nothing: a run finds the rule, or guesses to its end. So its runs are counted.
 
 *Ours, smaller:* the paper compares models of 86 million parameters and more on 1.3 to 300 million photographs.
@@ -28,7 +28,7 @@ from helpers.worlds.streets import TwoVehicles
 
 SIDE, PATCH, BATCH = 48, 8, 32
 TASKS = {label: len(classes) for label, classes in TwoVehicles.classes.items()}
-SCENE_COUNTS = {"trees": (32, 128, 512), "same colour": (1_024, 4_096)}
+SCENE_COUNTS = {"trees": (32, 96, 288), "same colour": (1_024, 4_096)}
 LEARNED = 0.9  # the accuracy from which a run has found the rule of the far task; guessing has 0.5
 
 
@@ -130,7 +130,7 @@ EXPERIMENT = Experiment(
             "task": task,
             "scenes": n,
             "drawn": 2 * max(max(counts) for counts in SCENE_COUNTS.values()),
-            "steps": 1_000,
+            "steps": 600,
             "test": 2_000,
         }
         for task, counts in SCENE_COUNTS.items()
@@ -144,7 +144,7 @@ EXPERIMENT = Experiment(
     rule="Trees, with the 95 % interval (Student's t) over the seeds: confirmed if the slope lies wholly below 0, "
     "refuted if wholly at or above 0. Same colour, with 1,024 pictures and 95 % intervals (Wilson): confirmed if the "
     "transformer's share lies wholly above the convolutional network's, refuted if wholly below. Otherwise undecided. "
-    "The learning rate is the one with the lowest validation loss in one run with another seed, with 512 pictures for "
+    "The learning rate is the one with the lowest validation loss in one run with another seed, with 288 pictures for "
     "trees and 4,096 for the same colour, for each network and task.",
     run=run,
     judge=judge,

@@ -2,11 +2,10 @@
 
 Two image encoders are equal in all; one learns the vehicle's name as a class, the other learns from captions by CLIP's
 loss and is then asked zero-shot. Both see the very same pictures: streets of 48 px with one vehicle, all of them
-photographs, or a fourth each photograph, cartoon, painting and mosaic. They are tested on photographs and on two styles
-that neither saw; of a third, the sketch, every arm only guesses, so it is measured and not judged. A model with more
-right on photographs is expected to have more right elsewhere too; what is compared is the *effective robustness* (Taori
-et al. 2020): how far a model lies above the line that supervised models of varied length of training make, fitted here
-on logits of the accuracies.
+photographs, or a fourth each photograph, cartoon, painting and mosaic. They are tested on photographs and on three
+styles that neither saw. A model with more right on photographs is expected to have more right elsewhere too; what is
+compared is the *effective robustness* (Taori et al. 2020): how far a model lies above the line that supervised models
+of varied length of training make, fitted here on logits of the accuracies.
 
 *Ours, smaller:* Fang et al. train on ImageNet with captions and on YFCC, 15 million pictures and less.
 """
@@ -18,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.runner import Experiment, Figures, Settings, together
+from experiments.runner import Experiment, Figures, Settings
 from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
 from helpers.models.resnet import SmallResNet
 from helpers.models.small_clip import SmallCLIP
@@ -34,8 +33,7 @@ from helpers.worlds.tokenizer import StreetTokenizer
 
 SIDE, BATCH = 48, 64
 MANY = ("photo", "cartoon", "painting", "mosaic")
-UNSEEN = ("embroidery", "pixel art")
-AT_CHANCE = "sketch"  # lines without colour: in the pilot every arm was right in 13 to 18 of 100, and chance is 14
+UNSEEN = ("embroidery", "pixel art", "sketch")
 FOCI = ("everything", "what")
 
 
@@ -111,7 +109,7 @@ def run(settings: Settings, seed: int) -> Figures:
         found = predict(model, unseen.images).argmax(1)
         return round((found == unseen.labels["vehicle"]).float().mean().item(), 4)
 
-    figures: Figures = {style: accuracy("test", style) for style in (*MANY, *UNSEEN, AT_CHANCE)}
+    figures: Figures = {style: accuracy("test", style) for style in (*MANY, *UNSEEN)}
     # Chosen by photographs alone: a rate chosen by an unseen style would have seen it.
     return figures | {"validation error": round(1 - accuracy("validation", "photo"), 4)}
 
@@ -149,10 +147,10 @@ def judge(figures: dict[str, list[Figures]]) -> Figures:
     variety = effect(("labels, many styles", "captions, many styles"), ("labels, one style", "captions, one style"))
     language = effect(("captions, one style", "captions, many styles"), ("labels, one style", "labels, many styles"))
     (v_low, v_high), (l_low, l_high) = variety["interval"], language["interval"]
-    variety["verdict"] = "confirmed" if v_low > 5 else "refuted" if v_high < 5 else "undecided"
-    small, large = l_low > -5 and l_high < 5, l_low > 5 or l_high < -5
-    language["verdict"] = "confirmed" if small else "refuted" if large else "undecided"
-    verdict = together([variety["verdict"], language["verdict"]])
+    if v_low > 5 and l_low > -5 and l_high < 5:
+        verdict = "confirmed"
+    else:
+        verdict = "refuted" if v_high < 5 or l_low > 5 or l_high < -5 else "undecided"
     told = {arm: interval(points) for arm, points in arms.items()}
     return {"verdict": verdict, "variety": variety, "language": language, "effective robustness": told, "line": line}
 
@@ -163,7 +161,7 @@ def prepare(settings: list[Settings]) -> None:
         pictures("train", n, styles)
     for n in {own["test"] for own in settings}:
         pictures("validation", n, ("photo",))
-        for style in (*MANY, *UNSEEN, AT_CHANCE):
+        for style in (*MANY, *UNSEEN):
             pictures("test", n, (style,))
 
 
@@ -183,15 +181,15 @@ EXPERIMENT = Experiment(
     hypothesis="What makes a model robust to styles it never saw is the variety of the pictures it learned from, by "
     "more than 5 points of effective robustness; whether it learned from captions or from labels makes less than 5.",
     arms=_BASELINES | _FULL,
-    seeds=tuple(range(30, 40)),  # none that the pilots used
-    metric="Accuracy on the vehicle, mean of the unseen styles (embroidery, pixel art), less what the line "
+    seeds=(0, 1, 2, 3),
+    metric="Accuracy on the vehicle, mean of the unseen styles (embroidery, pixel art, sketch), less what the line "
     "expects at the accuracy on photographs; the line is fitted on the baselines, labels learned from photographs with "
     "fewer steps.",
     rule="With 95 % intervals (Student's t) over the seeds, each effect being the mean of two differences of arms at "
     "equal seed: confirmed if the effect of variety lies wholly above 5 points and that of language wholly between -5 "
     "and 5; refuted if the effect of variety lies wholly below 5, or that of language wholly above 5 or below -5; "
-    "otherwise undecided. Each of the two claims also has its own verdict, by its half of the rule. The learning rate "
-    "is the one with the lowest error on validation photographs in one run with another seed, for each arm.",
+    "otherwise undecided. The learning rate is the one with the lowest error on validation photographs in one run with "
+    "another seed, for each arm.",
     run=run,
     judge=judge,
     quick={"scenes": 128, "test": 50, "steps": 3},

@@ -75,10 +75,3 @@ def test_the_line_and_the_effects_are_found_again() -> None:
 )
 def test_the_rule(variety: float, language: float, noise: float, verdict: str) -> None:
     assert judge(figures(variety, language, noise))["verdict"] == verdict
-
-
-def test_each_claim_has_its_own_verdict() -> None:
-    told = judge(figures(20, 20))
-    assert [told[claim]["verdict"] for claim in ("variety", "language")] == ["confirmed", "refuted"]
-    told = judge(figures(1, 0))
-    assert [told[claim]["verdict"] for claim in ("variety", "language")] == ["refuted", "confirmed"]

@@ -226,9 +226,9 @@ def test_the_command_line_lists_and_refuses(capsys: pytest.CaptureFixture, monke
 
 
 def verdicts(plain: list[float], residual: list[float]) -> list[str]:
-    """The verdicts of `depth`, plain, residual and both, if 32 layers have these losses and 20 layers have 0.2."""
-    figures = {f"{kind}-20": [{"loss": 0.2}] * 3 for kind in ("plain", "residual")}
-    figures |= {"plain-32": [{"loss": x} for x in plain], "residual-32": [{"loss": x} for x in residual]}
+    """The verdicts of `depth`, plain, residual and both, if 20 layers have these losses and 8 layers have 0.2."""
+    figures = {f"{kind}-8": [{"loss": 0.2}] * 3 for kind in ("plain", "residual")}
+    figures |= {"plain-20": [{"loss": x} for x in plain], "residual-20": [{"loss": x} for x in residual]}
     verdict = depth.judge(figures)
     return [verdict["plain"]["verdict"], verdict["residual"]["verdict"], verdict["verdict"]]
 

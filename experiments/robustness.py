@@ -177,13 +177,13 @@ def prepare(settings: list[Settings]) -> None:
 
 _COMMON = {"scenes": 8_000, "test": 1_000}
 _FULL = {
-    f"{supervision}, {name}": {"supervision": supervision, "styles": list(styles), "steps": 700, **_COMMON}
+    f"{supervision}, {name}": {"supervision": supervision, "styles": list(styles), "steps": 400, **_COMMON}
     for supervision in ("labels", "captions")
     for name, styles in (("one style", ("photo",)), ("many styles", MANY))
 }
 _BASELINES = {
     f"baseline, {steps} steps": {"supervision": "labels", "styles": ["photo"], "steps": steps, **_COMMON}
-    for steps in (60, 120, 200, 350)
+    for steps in (40, 80, 140, 240)
 }
 
 EXPERIMENT = Experiment(
@@ -206,7 +206,7 @@ EXPERIMENT = Experiment(
     quick={"scenes": 128, "test": 50, "steps": 3},
     grid={"rate": (1e-3, 3e-3, 1e-2)},
     tuned_by="validation error",
-    tuned=lambda settings: settings | {"steps": min(settings["steps"], 350)},
+    tuned=lambda settings: settings | {"steps": min(settings["steps"], 200)},
     prepare=prepare,
     data=("tokenizer/street.json",),
 )

@@ -39,8 +39,6 @@ CONFIG.TemplateExporter.extra_template_basedirs = [str(HERE / "slides_template")
 CONFIG.TemplateExporter.extra_template_paths = [str(HERE / "slides_template")]
 CONFIG.TemplateExporter.exclude_input_prompt = True
 CONFIG.TemplateExporter.exclude_output_prompt = True
-CONFIG.TagRemovePreprocessor.enabled = True
-CONFIG.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
 CONFIG.HTMLExporter.exclude_anchor_links = True
 CONFIG.HTMLExporter.require_js_url = "assets/requirejs/require.js"
 CONFIG.HTMLExporter.jquery_url = "assets/jquery/dist/jquery.min.js"
@@ -120,7 +118,7 @@ def write_index(folder: Path) -> Path:
             "color: #17202c; } a { color: #005a8f; }</style>\n"
             f"<h1>From pixels to PaLM-E</h1>\n<ul>\n{chr(10).join(decks)}\n</ul>\n"
             "<p>In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, "
-            "F for the full screen.</p>\n</html>\n"
+            "F for the full screen, C for the code behind a slide’s figures.</p>\n</html>\n"
         ).encode(),
     )
     return folder / "index.html"

@@ -1,0 +1,169 @@
+"""How the models that join pictures and words are measured on the street world, all in the same way.
+
+A model is asked for captions and for answers, and whether captions belong to pictures; what it cannot do is left out.
+Beside each figure stands what a model reaches that sees no picture, or another scene's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from experiments.runner import Figures
+from helpers.training.statistics import share
+from helpers.worlds.drawn import Drawn
+from helpers.worlds.street.captions import CAPTION_FACTS, FOCI
+from helpers.worlds.street.lessons import Lessons, blind_guesses, load_lessons, prompt_lengths
+from helpers.worlds.street.questions import ANSWERS, QUESTION_KINDS
+from helpers.worlds.street.reading import Score, score
+from helpers.worlds.streets import load_street
+from helpers.worlds.tokenizer import StreetTokenizer
+
+BATCH = 128
+LEARNED = 4_000  # training scenes from whose questions the one who never sees a picture learns
+RESAMPLES = 1_000
+
+Write = Callable[[torch.Tensor | None, list[str]], list[str]]
+
+
+@dataclass(frozen=True)
+class System:
+    """What a trained model can do.
+
+    Args:
+        see: what the model sees of scenes, one row of a tensor for each.
+        answer: (rows of `see`, or None for no picture; as many questions) -> the answers.
+        describe: (rows of `see`, or None; of each what its caption is to be about, one of FOCI) -> the captions.
+        align: (rows of `see`, as many captions) -> float [B], the higher the likelier each caption belongs to its row.
+        negatives: (scenes, seed) -> for each kind of false caption, texts that are true and false of scenes: the number
+            of the scene, the true and the false text.
+    """
+
+    see: Callable[[Drawn], torch.Tensor]
+    answer: Write
+    describe: Write | None = None
+    align: Callable[[torch.Tensor, list[str]], torch.Tensor] | None = None
+    negatives: Callable[[Sequence, int], dict[str, list[tuple[int, str, str]]]] | None = None
+
+
+def measure_language(system: System, n: int, seed: int) -> Figures:
+    """Every figure of a model on `n` scenes of the test split and `n` of unseen pairs, drawn afresh with `seed`.
+
+    "vqa" is the share of right answers to all questions of the test scenes, "vqa_unseen" of those of the composition
+    split, "vqa_by_type" of each kind of question. "vqa_blind" is the same model's without any picture, beside its
+    "majority", which the most frequent training answers reach. "caption_f1" is the F1 of facts, the captions going
+    round the foci. "vqa_shuffled" and "caption_f1_shuffled" are the figures with another scene's picture.
+    "alignment_auc" and "alignment_auc_swapped" are the probabilities that a true caption is preferred to one of another
+    scene, and to one whose colours are exchanged.
+    """
+    found: Figures = {}
+    learned = load_lessons("train", min(LEARNED, 20 * n), progress=False)
+    for split, end in (("test", ""), ("composition", "_unseen")):
+        street = load_street(split, n, seed=seed, cache=False, progress=False, captions=0)
+        lessons = load_lessons(split, n, seed, cache=False, progress=False)
+        seen = system.see(street)
+        found |= _answers(system, seen, lessons, learned, end)
+        if system.describe:
+            found |= _captions(system, seen, street.scenes, seed, end)
+        if system.align and not end:
+            found |= _alignment(system, seen, street.scenes, seed)
+    return found
+
+
+def in_batches(write: Write, seen: torch.Tensor | None, prompts: list[str]) -> list[str]:
+    """What `write` gives for all prompts, BATCH at a time."""
+    texts: list[str] = []
+    for start in range(0, len(prompts), BATCH):
+        part = slice(start, start + BATCH)
+        texts += write(None if seen is None else seen[part], prompts[part])
+    return texts
+
+
+def _answers(system: System, seen: torch.Tensor, lessons: Lessons, learned: Lessons, end: str) -> Figures:
+    tokenizer = StreetTokenizer()
+    scenes, kinds = lessons.asked.nonzero().unbind(1)
+    rows = lessons.questions[scenes, kinds].long()  # [all questions, 28]
+    prompts = [
+        tokenizer.decode(row[:n]) for row, n in zip(rows, prompt_lengths(rows, tokenizer.sep_id).tolist(), strict=True)
+    ]
+    truth = [ANSWERS[number] for number in lessons.answers[scenes, kinds].tolist()]
+
+    def right(pictures: torch.Tensor | None) -> torch.Tensor:
+        said = in_batches(system.answer, pictures, prompts)
+        return torch.tensor([a == b for a, b in zip(said, truth, strict=True)])
+
+    hits = right(seen[scenes])
+    found = {f"vqa{end}": share(hits)}
+    if end:
+        return found
+    guesses = blind_guesses(learned, lessons, tokenizer.sep_id)[scenes, kinds]
+    majority = guesses == lessons.answers[scenes, kinds]
+    of_kinds = {kind: kinds == k for k, kind in enumerate(QUESTION_KINDS) if (kinds == k).any()}
+    found["vqa_by_type"] = {
+        kind: share(hits[asked]) | {"majority": round(majority[asked].float().mean().item(), 4)}
+        for kind, asked in of_kinds.items()
+    }
+    found["vqa_blind"] = share(right(None)) | {"majority": share(majority)["accuracy"]}
+    return found | {"vqa_shuffled": share(right(seen[_another(len(seen))[scenes]]))}
+
+
+def _another(n: int) -> torch.Tensor:
+    """For each of `n` scenes another one, int64 [n]."""
+    return (torch.arange(n) + max(1, n // 2)) % n
+
+
+def _captions(system: System, seen: torch.Tensor, scenes: Sequence, seed: int, end: str) -> Figures:
+    foci = [FOCI[i % len(FOCI)] for i in range(len(scenes))]
+
+    def f1(pictures: torch.Tensor) -> Figures:
+        texts = in_batches(system.describe, pictures, foci)
+        told = zip(texts, scenes, foci, strict=True)
+        return f1_figure([score(text, scene, CAPTION_FACTS[focus]) for text, scene, focus in told], seed)
+
+    found = {f"caption_f1{end}": f1(seen)}
+    return found if end else found | {"caption_f1_shuffled": f1(seen[_another(len(seen))])}
+
+
+def f1_figure(scores: Sequence[Score], seed: int) -> Figures:
+    """The F1 of many captions together, with its 95 % interval by a bootstrap over the captions (Efron 1979)."""
+    counts = np.array([list(one) for one in scores])  # [n, 4]
+    draws = np.random.default_rng(seed).integers(len(counts), size=(RESAMPLES, len(counts)))
+    sums = counts[draws].sum(1)  # [RESAMPLES, 4]
+    low, high = np.quantile([Score(*map(int, one)).f1 for one in sums], (0.025, 0.975))
+    value = sum(scores, Score(0, 0, 0, 0)).f1
+    return {"value": round(value, 4), "interval": [round(float(low), 4), round(float(high), 4)], "n": len(counts)}
+
+
+def auc_figure(true: torch.Tensor, false: torch.Tensor, seed: int) -> Figures:
+    """The probability that a true caption's score, of float [n], lies above a false one's, float [m]; ties are a half.
+
+    The 95 % interval is by a bootstrap over both.
+    """
+
+    def auc(a: np.ndarray, b: np.ndarray) -> float:
+        order = np.sort(b)
+        below, upto = np.searchsorted(order, a, "left"), np.searchsorted(order, a, "right")
+        return float((below + upto).mean() / 2 / len(b))
+
+    a, b = true.double().numpy(), false.double().numpy()
+    rng = np.random.default_rng(seed)
+    drawn = [auc(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return {"value": round(auc(a, b), 4), "interval": [round(float(low), 4), round(float(high), 4)], "n": len(a)}
+
+
+def _alignment(system: System, seen: torch.Tensor, scenes: Sequence, seed: int) -> Figures:
+    found: Figures = {}
+    for kind, triples in system.negatives(scenes, seed).items():
+        if not triples:
+            continue
+        rows = torch.tensor([i for i, _, _ in triples])
+        scores = []
+        for texts in ([true for _, true, _ in triples], [false for _, _, false in triples]):
+            parts = zip(rows.split(BATCH), range(0, len(texts), BATCH), strict=True)
+            scores.append(torch.cat([system.align(seen[part], texts[at : at + BATCH]) for part, at in parts]))
+        found["alignment_auc" if kind == "random" else f"alignment_auc_{kind}"] = auc_figure(*scores, seed)
+    return found

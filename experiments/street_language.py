@@ -16,13 +16,24 @@ from experiments.runner import Figures
 from helpers.training.statistics import share
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import CAPTION_FACTS, FOCI
-from helpers.worlds.street.lessons import Lessons, blind_guesses, load_lessons, prompt_lengths
+from helpers.worlds.street.lessons import (
+    Lessons,
+    blind_guesses,
+    draw_questions,
+    load_lessons,
+    prompt_lengths,
+    trimmed,
+)
 from helpers.worlds.street.questions import ANSWERS, QUESTION_KINDS
 from helpers.worlds.street.reading import Score, score
 from helpers.worlds.streets import load_street
 from helpers.worlds.tokenizer import StreetTokenizer
 
 BATCH = 128
+LONGEST, LONGEST_ANSWER = 40, 6  # tokens that a model may write
+QUESTIONS = 3  # of each picture in a step of training
+ALONE = 8  # one text without a picture for so many pictures
+EVERYTHING = 0.5  # the share of steps whose captions are about everything
 LEARNED = 4_000  # training scenes from whose questions the one who never sees a picture learns
 RESAMPLES = 1_000
 
@@ -47,6 +58,31 @@ class System:
     describe: Write | None = None
     align: Callable[[torch.Tensor, list[str]], torch.Tensor] | None = None
     negatives: Callable[[Sequence, int], dict[str, list[tuple[int, str, str]]]] | None = None
+
+
+def lesson_groups(
+    captions: torch.Tensor, questions: torch.Tensor, asked: torch.Tensor, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """What a step teaches of B scenes: ids int64 and lengths of prompts int64 of three groups of texts.
+
+    The groups are captions [B, T], all about the same, so that they are of like length; questions with their answers
+    [3B, T], three of each scene; and questions with answers that are to go without a picture [B / 8, T].
+    captions: int16 [B, 6, 44]. questions: int16 [B, 16, 28]. asked: bool [B, 16].
+    """
+    separator, scenes = StreetTokenizer().sep_id, len(captions)
+    focus = len(FOCI) - 1
+    if torch.rand((), generator=generator) >= EVERYTHING:
+        focus = int(torch.randint(focus, (), generator=generator))
+    rows, alone = torch.arange(scenes)[:, None], max(1, scenes // ALONE)
+    groups = []
+    for ids in (
+        captions[:, focus],
+        questions[rows, draw_questions(asked, QUESTIONS, generator)].flatten(0, 1),
+        questions[rows[:alone], draw_questions(asked[:alone], 1, generator)].flatten(0, 1),
+    ):
+        ids = trimmed(ids)
+        groups += [ids, prompt_lengths(ids, separator)]
+    return groups
 
 
 def measure_language(system: System, n: int, seed: int) -> Figures:

@@ -20,21 +20,16 @@ from torch import nn
 
 from experiments.runner import Figures
 from experiments.shipped import ShippedModel
-from experiments.street_language import System, measure_language
+from experiments.street_language import LONGEST, LONGEST_ANSWER, System, lesson_groups, measure_language
 from helpers.models.language import write
 from helpers.models.simvlm import prefix_lm_loss, sample_prefix
 from helpers.models.speakers import build_speaker
 from helpers.training.device import moved
 from helpers.training.fit import Batch, Recipe, Shuffled, seeded
-from helpers.worlds.street.captions import FOCI
-from helpers.worlds.street.lessons import draw_questions, load_lessons, prompt_lengths, trimmed
+from helpers.worlds.street.lessons import load_lessons
 from helpers.worlds.streets import load_street
 from helpers.worlds.tokenizer import StreetTokenizer
 
-QUESTIONS = 3  # of each picture in a step
-ALONE = 8  # one text without a picture for so many pictures
-EVERYTHING = 0.5  # the share of steps whose captions are about everything
-LONGEST, LONGEST_ANSWER = 40, 6  # tokens that the model may write
 SAMPLED = 0.5  # the share of captions of which a part belongs to the prefix
 
 CONFIGURATION: dict[str, Any] = {
@@ -49,32 +44,16 @@ CONFIGURATION: dict[str, Any] = {
 
 
 def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
-    """Pictures uint8 [B, 3, 96, 96]; then ids int64 and lengths of prefixes int64 of three groups of texts.
-
-    The groups are captions [B, T], questions with answers [3B, T], and questions with answers that go without a picture
-    [B / 8, T].
-    """
+    """Pictures uint8 [B, 3, 96, 96], then the groups of `lesson_groups`, captions with prefixes of random length."""
     street, lessons = load_street("train", scenes, captions=0), load_lessons("train", scenes)
-    separator = StreetTokenizer().sep_id
 
     def change(parts: Batch, generator: torch.Generator, step: int) -> Batch:
-        images, captions, questions, asked = parts
-        focus = len(FOCI) - 1
-        if torch.rand((), generator=generator) >= EVERYTHING:
-            focus = int(torch.randint(focus, (), generator=generator))
-        rows, alone = torch.arange(len(images))[:, None], max(1, len(images) // ALONE)
-        groups = []
-        for ids in (
-            captions[:, focus],
-            questions[rows, draw_questions(asked, QUESTIONS, generator)].flatten(0, 1),
-            questions[rows[:alone], draw_questions(asked[:alone], 1, generator)].flatten(0, 1),
-        ):
-            ids = trimmed(ids)
-            groups += [ids, prompt_lengths(ids, separator)]
-        lengths = (groups[0] != 0).sum(1)
+        images, *texts = parts
+        groups = lesson_groups(*texts, generator)
+        captions, start = groups[:2]
         inside = torch.rand(len(images), generator=generator) < SAMPLED
-        groups[1] = torch.where(inside, sample_prefix(groups[1], lengths, generator), groups[1])
-        return images, *groups
+        longer = sample_prefix(start, (captions != 0).sum(1), generator)
+        return images, captions, torch.where(inside, longer, start), *groups[2:]
 
     tensors = (street.images, lessons.captions, lessons.questions, lessons.asked)
     return Shuffled(tensors, batch, recipe.seed, change)

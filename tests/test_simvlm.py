@@ -168,7 +168,7 @@ def test_bad_input_is_named() -> None:
         SimVLM(V, image="squares")
     with pytest.raises(ValueError, match="a picture of 40 px"):
         SimVLM(V, side=40)
-    with pytest.raises(ValueError, match="architecture: 'CLIP' is not one of SimVLM"):
+    with pytest.raises(ValueError, match="architecture: 'CLIP' is not one of LanguageModel, SimVLM"):
         build_speaker(V, {"architecture": "CLIP"})
 
 

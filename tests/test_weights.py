@@ -411,9 +411,9 @@ def test_ours_are_ready_for_use(no_network):
         assert found.tier == "shipped" and str(found).endswith("because it was asked for by name")
         assert not found.model.training and not any(p.requires_grad for p in found.model.parameters())
         assert (found.classes is None) == (name != "squeezenet1_1")
-        knows_words = name in ("street-clip", "street-simvlm", "street-visualgpt", "street-vilbert")
+        knows_words = name in ("street-clip", "street-text", "street-simvlm", "street-visualgpt", "street-vilbert")
         assert (found.tokenizer is not None) == knows_words
-        assert (found.preprocess is None) == (name == "words")
+        assert (found.preprocess is None) == (name in ("words", "street-text"))
         if name in ("street-resnet", "street-vit"):
             inputs = found.preprocess(picture)
             assert inputs.shape == (1, 3, 96, 96) and inputs.dtype == torch.uint8

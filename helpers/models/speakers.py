@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import nn
 
+from helpers.models.language import LanguageModel
 from helpers.models.simvlm import SimVLM
+from helpers.models.visualgpt import VisualGPT
 
-ARCHITECTURES = {"SimVLM": SimVLM}
+ARCHITECTURES = {"LanguageModel": LanguageModel, "SimVLM": SimVLM, "VisualGPT": VisualGPT}
 
 
 def build_speaker(vocabulary: int, configuration: Mapping[str, Any]) -> nn.Module:

@@ -47,8 +47,8 @@ def load(name: str, *, download: bool = False, cache: Path | None = None) -> Pre
     """Return the model `name` with its weights.
 
     name: one of
-      - ours: "squeezenet1_1" (ImageNet), "street-clip", "street-resnet", "street-vit", "street-simvlm", "words" (the
-        text encoder of `helpers.models.words`);
+      - ours: "squeezenet1_1" (ImageNet), "street-clip", "street-resnet", "street-vit", "street-text" (a decoder of
+        text alone), "street-simvlm", "street-visualgpt", "words" (the text encoder of `helpers.models.words`);
       - a classifier of torchvision, such as "alexnet" or "vit_b_16";
       - a CLIP of open_clip with a tag of `open_clip.list_pretrained()`, such as "ViT-B-32/openai", or without one: then
         its first tag that begins with laion2b_s is meant, or else its first.
@@ -126,8 +126,10 @@ def _street_language(name: str) -> dict[str, Any]:
     tokenizer = StreetTokenizer()
     model = build_speaker(tokenizer.vocab_size, load_result(name)["configuration"])
     model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
-    preprocess = _pictures(Compose([Resize(96), CenterCrop(96), PILToTensor()]))
-    return {"model": model, "preprocess": preprocess, "tokenizer": tokenizer}
+    parts = {"model": model, "tokenizer": tokenizer}
+    if name != "street-text":
+        parts["preprocess"] = _pictures(Compose([Resize(96), CenterCrop(96), PILToTensor()]))
+    return parts
 
 
 def _words(name: str) -> dict[str, Any]:
@@ -142,11 +144,13 @@ OURS = {
     "street-clip": _street_clip,
     "street-resnet": _street_reader,
     "street-vit": _street_reader,
+    "street-text": _street_language,
     "street-simvlm": _street_language,
+    "street-visualgpt": _street_language,
     "words": _words,
 }
 # Ours whose weights are not in data/ yet. A name leaves this list in the change that adds them.
-UNTRAINED = ("street-simvlm",)
+UNTRAINED = ("street-text", "street-simvlm", "street-visualgpt")
 
 
 def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.ndarray], torch.Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,12 @@ EVERYTHING = 0.5  # the share of steps whose captions are about everything
 LEARNED = 4_000  # training scenes from whose questions the one who never sees a picture learns
 RESAMPLES = 1_000
 
-Write = Callable[[torch.Tensor | None, list[str]], list[str]]
+Write = Callable[[Any, list[str]], list[str]]
+
+
+def draw(split: str, n: int, seed: int) -> Drawn:
+    """The first `n` scenes of `split`, drawn afresh with `seed`."""
+    return load_street(split, n, seed=seed, cache=False, progress=False, captions=0)
 
 
 @dataclass(frozen=True)
@@ -45,19 +51,21 @@ class System:
     """What a trained model can do.
 
     Args:
-        see: what the model sees of scenes, one row of a tensor for each.
+        see: what the model sees of scenes, such as a tensor: something of which rows can be taken, one for each scene.
         answer: (rows of `see`, or None for no picture; as many questions) -> the answers.
         describe: (rows of `see`, or None; of each what its caption is to be about, one of FOCI) -> the captions.
         align: (rows of `see`, as many captions) -> float [B], the higher the likelier each caption belongs to its row.
         negatives: (scenes, seed) -> for each kind of false caption, texts that are true and false of scenes: the number
             of the scene, the true and the false text.
+        draw: (split, n, seed) -> the scenes, drawn afresh.
     """
 
-    see: Callable[[Drawn], torch.Tensor]
+    see: Callable[[Drawn], Any]
     answer: Write
     describe: Write | None = None
-    align: Callable[[torch.Tensor, list[str]], torch.Tensor] | None = None
+    align: Callable[[Any, list[str]], torch.Tensor] | None = None
     negatives: Callable[[Sequence, int], dict[str, list[tuple[int, str, str]]]] | None = None
+    draw: Callable[[str, int, int], Drawn] = draw
 
 
 def lesson_groups(
@@ -98,7 +106,7 @@ def measure_language(system: System, n: int, seed: int) -> Figures:
     found: Figures = {}
     learned = load_lessons("train", min(LEARNED, 20 * n), progress=False)
     for split, end in (("test", ""), ("composition", "_unseen")):
-        street = load_street(split, n, seed=seed, cache=False, progress=False, captions=0)
+        street = system.draw(split, n, seed)
         lessons = load_lessons(split, n, seed, cache=False, progress=False)
         seen = system.see(street)
         found |= _answers(system, seen, lessons, learned, end)
@@ -109,7 +117,7 @@ def measure_language(system: System, n: int, seed: int) -> Figures:
     return found
 
 
-def in_batches(write: Write, seen: torch.Tensor | None, prompts: list[str]) -> list[str]:
+def in_batches(write: Write, seen: Any, prompts: list[str]) -> list[str]:
     """What `write` gives for all prompts, BATCH at a time."""
     texts: list[str] = []
     for start in range(0, len(prompts), BATCH):
@@ -118,7 +126,7 @@ def in_batches(write: Write, seen: torch.Tensor | None, prompts: list[str]) -> l
     return texts
 
 
-def _answers(system: System, seen: torch.Tensor, lessons: Lessons, learned: Lessons, end: str) -> Figures:
+def _answers(system: System, seen: Any, lessons: Lessons, learned: Lessons, end: str) -> Figures:
     tokenizer = StreetTokenizer()
     scenes, kinds = lessons.asked.nonzero().unbind(1)
     rows = lessons.questions[scenes, kinds].long()  # [all questions, 28]
@@ -127,7 +135,7 @@ def _answers(system: System, seen: torch.Tensor, lessons: Lessons, learned: Less
     ]
     truth = [ANSWERS[number] for number in lessons.answers[scenes, kinds].tolist()]
 
-    def right(pictures: torch.Tensor | None) -> torch.Tensor:
+    def right(pictures: Any) -> torch.Tensor:
         said = in_batches(system.answer, pictures, prompts)
         return torch.tensor([a == b for a, b in zip(said, truth, strict=True)])
 
@@ -151,10 +159,10 @@ def _another(n: int) -> torch.Tensor:
     return (torch.arange(n) + max(1, n // 2)) % n
 
 
-def _captions(system: System, seen: torch.Tensor, scenes: Sequence, seed: int, end: str) -> Figures:
+def _captions(system: System, seen: Any, scenes: Sequence, seed: int, end: str) -> Figures:
     foci = [FOCI[i % len(FOCI)] for i in range(len(scenes))]
 
-    def f1(pictures: torch.Tensor) -> Figures:
+    def f1(pictures: Any) -> Figures:
         texts = in_batches(system.describe, pictures, foci)
         told = zip(texts, scenes, foci, strict=True)
         return f1_figure([score(text, scene, CAPTION_FACTS[focus]) for text, scene, focus in told], seed)
@@ -191,7 +199,7 @@ def auc_figure(true: torch.Tensor, false: torch.Tensor, seed: int) -> Figures:
     return {"value": round(auc(a, b), 4), "interval": [round(float(low), 4), round(float(high), 4)], "n": len(a)}
 
 
-def _alignment(system: System, seen: torch.Tensor, scenes: Sequence, seed: int) -> Figures:
+def _alignment(system: System, seen: Any, scenes: Sequence, seed: int) -> Figures:
     found: Figures = {}
     for kind, triples in system.negatives(scenes, seed).items():
         if not triples:

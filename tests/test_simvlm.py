@@ -174,7 +174,7 @@ def test_bad_input_is_named() -> None:
 
 def test_it_learns_a_caption_and_an_answer_for_each_of_two_pictures() -> None:
     tokenizer = StreetTokenizer()
-    net = model("convolution", False, tokenizer.vocab_size, 24).float().train()
+    net = model("patches", False, tokenizer.vocab_size, 24).float().train()
     images = torch.stack([torch.full((3, SIDE, SIDE), value, dtype=torch.uint8) for value in (10, 240)])
     asked = [("what", "a black bus"), ("is it day, dusk or night?", "night"), ("what", "a white van"),
              ("is it day, dusk or night?", "day")]  # fmt: skip

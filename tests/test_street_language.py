@@ -92,7 +92,7 @@ def test_an_interval_of_f1_is_over_the_captions() -> None:
     assert wider[1] - wider[0] > high - low
 
 
-SYSTEMS = ("street-simvlm", "street-visualgpt")
+SYSTEMS = ("street-simvlm", "street-visualgpt", "street-vilbert")
 
 
 @pytest.mark.parametrize("name", [*UNTRAINED])

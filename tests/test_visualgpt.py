@@ -155,14 +155,13 @@ def test_gates_are_those_with_which_the_text_was_read(fusion: str) -> None:
 
 
 def test_a_pretrained_decoder_is_taken_over_whole() -> None:
-    net = model().float()
-    text = seeded(lambda: LanguageModel(V, 16, 16, 2, 2), 5)
+    net, text = model(), seeded(lambda: LanguageModel(V, 16, 16, 2, 2), 5).double()
     cross = net.decoder.blocks[1].cross_attention.in_proj_weight.clone()
     net.start_from(text)
     for name, value in text.state_dict().items():
         assert torch.equal(net.decoder.state_dict()[name], value), name
     assert torch.equal(net.decoder.blocks[1].cross_attention.in_proj_weight, cross)
-    plain = seeded(lambda: VisualGPT(V, 16, 16, 2, 2, "residual", 0.2, SIDE, (4, 8, 8)), 0).eval()
+    plain = seeded(lambda: VisualGPT(V, 16, 16, 2, 2, "residual", 0.2, SIDE, (4, 8, 8)), 0).double().eval()
     plain.start_from(text.eval())
     for block in plain.decoder.blocks:  # a cross-attention that adds nothing leaves the text decoder as it was
         block.cross_attention.out_proj.weight.data.zero_()

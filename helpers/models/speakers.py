@@ -9,9 +9,10 @@ from torch import nn
 
 from helpers.models.language import LanguageModel
 from helpers.models.simvlm import SimVLM
+from helpers.models.vilbert import ViLBERT
 from helpers.models.visualgpt import VisualGPT
 
-ARCHITECTURES = {"LanguageModel": LanguageModel, "SimVLM": SimVLM, "VisualGPT": VisualGPT}
+ARCHITECTURES = {"LanguageModel": LanguageModel, "SimVLM": SimVLM, "VisualGPT": VisualGPT, "ViLBERT": ViLBERT}
 
 
 def build_speaker(vocabulary: int, configuration: Mapping[str, Any]) -> nn.Module:

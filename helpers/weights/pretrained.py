@@ -48,7 +48,8 @@ def load(name: str, *, download: bool = False, cache: Path | None = None) -> Pre
 
     name: one of
       - ours: "squeezenet1_1" (ImageNet), "street-clip", "street-resnet", "street-vit", "street-text" (a decoder of
-        text alone), "street-simvlm", "street-visualgpt", "words" (the text encoder of `helpers.models.words`);
+        text alone), "street-simvlm", "street-visualgpt", "street-vilbert" (which reads regions), "words" (the text
+        encoder of `helpers.models.words`);
       - a classifier of torchvision, such as "alexnet" or "vit_b_16";
       - a CLIP of open_clip with a tag of `open_clip.list_pretrained()`, such as "ViT-B-32/openai", or without one: then
         its first tag that begins with laion2b_s is meant, or else its first.
@@ -147,10 +148,11 @@ OURS = {
     "street-text": _street_language,
     "street-simvlm": _street_language,
     "street-visualgpt": _street_language,
+    "street-vilbert": _street_language,
     "words": _words,
 }
 # Ours whose weights are not in data/ yet. A name leaves this list in the change that adds them.
-UNTRAINED = ("street-text", "street-simvlm", "street-visualgpt")
+UNTRAINED = ("street-text", "street-simvlm", "street-visualgpt", "street-vilbert")
 
 
 def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.ndarray], torch.Tensor]:

@@ -1,6 +1,6 @@
 """Train and measure the prefix language model of the street world: `python -m experiments train street-simvlm`.
 
-The recipe is SimVLM's (Wang et al. 2022, sections 3.1 to 3.3): one objective from the start, no pretrained part, and
+The recipe is SimVLM's (Wang et al. 2022, sections 3.2 to 3.4): one objective from the start, no pretrained part, and
 some texts without a picture in every step (the paper: 512 beside 4,096 pairs). A picture is never mirrored, since
 captions and questions name sides.
 
@@ -93,9 +93,9 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
 MODELS = (
     ShippedModel(
         "street-simvlm",
-        Recipe(0, 2e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
+        Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
         scenes=48_000,
-        epochs=6,
+        epochs=5,
         batch=48,
         build=build,
         batches=batches,

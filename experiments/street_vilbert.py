@@ -1,6 +1,6 @@
 """Train and measure the two-stream model of the street world: `python -m experiments train street-vilbert`.
 
-Both tasks of ViLBERT's pretraining (Lu et al. 2019, section 2.3) are learned together with the questions. The regions
+Both tasks of ViLBERT's pretraining (Lu et al. 2019, section 2.2) are learned together with the questions. The regions
 are the scene's own boxes; their features come from the frozen convolutions of the shipped street-resnet, as the paper's
 come from a detector that is not trained further. A caption of another scene stands beside half of the pictures.
 
@@ -188,6 +188,8 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
         figures = measure_language(System(see, answer, align=align, negatives=negatives, draw=draw), n, seed)
         street = draw("test", min(n, CANDIDATES), seed)
         seen, own = see(street), random_negatives(street.scenes, seed)
+        if not own:  # so few scenes that no caption is false of another
+            return figures
         texts = [true for _, true, _ in own]
         scores = torch.stack([align(seen[torch.full((len(texts),), i)], texts) for i, _, _ in own])
         return figures | {"retrieval_r1": share(scores.argmax(1) == torch.arange(len(own)))}

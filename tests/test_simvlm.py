@@ -174,14 +174,14 @@ def test_bad_input_is_named() -> None:
 
 def test_it_learns_a_caption_and_an_answer_for_each_of_two_pictures() -> None:
     tokenizer = StreetTokenizer()
-    net = model("patches", False, tokenizer.vocab_size, 24).float().train()
+    net = seeded(lambda: SimVLM(tokenizer.vocab_size, 24, 16, 2, 2, "patches", SIDE, picture_sees_text=False), 0)
     images = torch.stack([torch.full((3, SIDE, SIDE), value, dtype=torch.uint8) for value in (10, 240)])
     asked = [("what", "a black bus"), ("is it day, dusk or night?", "night"), ("what", "a white van"),
              ("is it day, dusk or night?", "day")]  # fmt: skip
     rows = tokenizer.sequences([[prompt, SEPARATOR, text] for prompt, text in asked])
     prefix = (rows.ids == tokenizer.sep_id).int().argmax(1) + 1
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
-    for _ in range(60):
+    for _ in range(100):
         optimizer.zero_grad()
         prefix_lm_loss(net(rows.ids, images, prefix, rows.real), rows.ids, prefix, rows.real).backward()
         optimizer.step()

@@ -5,21 +5,22 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from experiments import __main__ as command_line
 from experiments import shipped as shipped_models
 from experiments import street_visualgpt
 from experiments.__main__ import main
 from experiments.registry import all_models
 from experiments.shipped import train
 from experiments.street_language import System, auc_figure, f1_figure, measure_language
+from helpers.weights import pretrained
 from helpers.weights.pretrained import UNTRAINED
-from helpers.weights.store import WeightsError
+from helpers.weights.store import WeightsError, load_state, shipped
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import FOCI, caption
 from helpers.worlds.street.lessons import load_lessons
@@ -110,10 +111,20 @@ def test_a_model_is_trained_stored_loaded_and_evaluated(
     monkeypatch.setattr(street_visualgpt, "load", lambda name: SimpleNamespace(model=text))
     small = replace(all_models()[name], trial=16, batch=8)
     train(small, quick=True)
-    facts = json.loads((tmp_path / "quick" / name / "weights" / f"{name}.json").read_text())
+    folder = tmp_path / "quick" / name
+    facts = json.loads((folder / "weights" / f"{name}.json").read_text())
     assert facts["configuration"] == json.loads(json.dumps(small.facts["configuration"])) and facts["steps"] == 4
     capsys.readouterr()
-    monkeypatch.setattr(command_line, "weighted", lambda name: small.build(0))
+
+    def file_of(file: str) -> Path:
+        return folder / file if (folder / file).exists() else shipped(file)
+
+    # As if the files lay in data/ and the name had left the list.
+    monkeypatch.setattr(pretrained, "UNTRAINED", ())
+    monkeypatch.setattr(pretrained, "shipped", file_of)
+    monkeypatch.setattr(pretrained, "load_result", lambda name: json.loads(file_of(f"weights/{name}.json").read_text()))
+    model, stored = pretrained.load(name).model, load_state(folder / "weights" / f"{name}.safetensors")
+    assert not model.training and all(torch.equal(value, stored[key]) for key, value in model.state_dict().items())
     main(["evaluate", name, "--test-seed", "5", "--scenes", "2"])
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["test_seed"], found["scenes"]) == (name, 5, 2)

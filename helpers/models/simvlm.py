@@ -1,7 +1,7 @@
 """SimVLM (Wang et al. 2022): one language model whose text begins after a picture, with a prefix that sees itself.
 
 The picture's tokens come first and belong to the prefix, with as much of the text as is wanted: all of the prefix sees
-all of it, and what follows sees only what stands before it (section 3.1). Caption and answer are the same task: a text
+all of it, and what follows sees only what stands before it (section 3.2). Caption and answer are the same task: a text
 is written on after a prompt.
 
 *Ours, smaller:* the paper has an encoder for the prefix and a decoder for the rest; here one stack of blocks does both,
@@ -155,7 +155,7 @@ class SimVLM(nn.Module):
 def prefix_lm_loss(
     logits: torch.Tensor, ids: torch.Tensor, prefix: torch.Tensor, real: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """The mean of −ln p of each token after the prefix (the paper, equation 3).
+    """The mean of −ln p of each token after the prefix (the paper, section 3.2).
 
     logits: float [B, T, vocabulary], of which place t predicts ids[:, t + 1]. ids: int64 [B, T]. prefix: int64 [B], how
     many of them each text begins with. real: bool [B, T], False on padding. If no token is left, the loss is nan.
@@ -168,7 +168,7 @@ def sample_prefix(first: torch.Tensor, lengths: torch.Tensor, generator: torch.G
     """A length of prefix for each text, uniform between `first` and the last that leaves a token to predict.
 
     first: int64 [B], the least length, such as 0 or that of a prompt. lengths: int64 [B], how many tokens each text
-    has. Returns int64 [B]. (The paper, section 3.1: the picture always belongs to the prefix, some of the text may.)
+    has. Returns int64 [B]. (The paper, section 3.2: the picture always belongs to the prefix, some of the text may.)
     Raises ValueError if a text has no token after `first`.
     """
     if (first >= lengths).any():

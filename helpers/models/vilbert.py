@@ -1,7 +1,7 @@
 """ViLBERT (Lu et al. 2019): two streams, one for the regions of a picture and one for words, that look at each other.
 
 In a co-attention layer the queries of each stream meet the keys and values of the other (section 2.2, figure 2).
-Two tasks teach both streams without labels (section 2.3): to fill in what was masked, words or the classes of regions,
+Two tasks teach both streams without labels (section 2.2): to fill in what was masked, words or the classes of regions,
 and to tell whether a text belongs to a picture.
 
 *Ours, smaller:* few narrow layers, normalised before and not after (as in all blocks of this course), and no perceptron
@@ -167,7 +167,7 @@ class ViLBERT(nn.Module):
         self.position_embedding = nn.Embedding(length, language)
         for embedding in (self.token_embedding, self.position_embedding):
             nn.init.normal_(embedding.weight, std=0.02)
-        # Features and box are projected and summed (section 3.1 of the paper).
+        # Features and box are projected and summed (section 2.2 of the paper).
         self.feature_projection, self.box_projection = nn.Linear(features, visual), nn.Linear(5, visual)
         self.ln_region = nn.LayerNorm(visual)
         self.text_blocks = nn.ModuleList(Block(language, heads) for _ in range(text_layers))
@@ -262,7 +262,7 @@ def mask_words(
 def mask_regions(regions: Regions, generator: torch.Generator) -> tuple[Regions, torch.Tensor]:
     """Regions of which 15 % are to be named, and which ones, bool [B, N]; never <IMG>.
 
-    The features of 90 % of those are zero, the others stay; boxes are always given (section 2.3 of the paper).
+    The features of 90 % of those are zero, the others stay; boxes are always given (section 2.2 of the paper).
     """
     chosen = (torch.rand(regions.real.shape, generator=generator) < MASKED) & regions.real
     chosen[:, 0] = False

@@ -2,7 +2,7 @@
 
 Each block of the pretrained decoder gets a cross-attention to the picture's features. The self-resurrecting activation
 unit (SRAU) decides for every number of every token how much comes from the picture and how much from the language model
-(section 3.2 of the paper).
+(the paper, under that name).
 
 *Ours, smaller:* the picture's features come from a convolution stage and one block, where the paper has a detector's
 regions and an encoder of three levels.
@@ -28,7 +28,7 @@ Gates = tuple[torch.Tensor, torch.Tensor]
 def gates(alpha: torch.Tensor, tau: float = TAU) -> Gates:
     """How much is taken from the picture and how much from the language, of float α from 0 to 1, of any shape.
 
-    α where α > τ and else 0; 1 − α where 1 − α > τ and else 0 (the paper, equation 6). For τ < ½ both are never 0, so
+    α where α > τ and else 0; 1 − α where 1 − α > τ and else 0 (the paper's B_vis and B_lan). For τ < ½ both are never 0, so
     that a gate which is shut still gets a gradient by way of its partner. Raises ValueError for a τ outside 0 to 1.
     """
     if not 0 <= tau <= 1:
@@ -41,7 +41,7 @@ def srau(hidden: torch.Tensor, seen: torch.Tensor, tau: float = TAU) -> tuple[to
     """The self-resurrecting activation unit: B_vis ⊗ seen + B_lan ⊗ hidden, with the gates (B_vis, B_lan).
 
     hidden: float [..., D], what the language model holds. seen: float [..., D], what cross-attention found in the
-    picture. The gates are those of σ(hidden), one for each number (the paper, equations 5 and 6). The result stands in
+    picture. The gates are those of σ(hidden), one for each number, as in the paper. The result stands in
     place of `hidden`: there is no shortcut around it. Raises ValueError if the shapes differ or τ is out of range.
     """
     if hidden.shape != seen.shape:

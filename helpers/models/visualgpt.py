@@ -28,8 +28,9 @@ Gates = tuple[torch.Tensor, torch.Tensor]
 def gates(alpha: torch.Tensor, tau: float = TAU) -> Gates:
     """How much is taken from the picture and how much from the language, of float α from 0 to 1, of any shape.
 
-    α where α > τ and else 0; 1 − α where 1 − α > τ and else 0 (the paper's B_vis and B_lan). For τ < ½ both are never 0, so
-    that a gate which is shut still gets a gradient by way of its partner. Raises ValueError for a τ outside 0 to 1.
+    α where α > τ and else 0; 1 − α where 1 − α > τ and else 0 (the paper's B_vis and B_lan). For τ < ½ they are never 0
+    both, so that a gate which is shut still gets a gradient by way of its partner. Raises ValueError for a τ outside 0
+    to 1.
     """
     if not 0 <= tau <= 1:
         raise ValueError(f"tau: {tau!r} is not a threshold from 0 to 1")

@@ -200,7 +200,7 @@ MODELS = (
         "street-vilbert",
         Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
         scenes=48_000,
-        epochs=6,
+        epochs=5,
         batch=48,
         build=build,
         batches=batches,

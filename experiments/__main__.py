@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from torch import nn
+
 from experiments.registry import all_experiments, all_models
 from experiments.runner import Experiment, report, result_path, run
 from experiments.shipped import evaluate, measure_again, train
 from helpers.weights.pretrained import load
+from helpers.weights.store import WeightsError
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -41,6 +44,14 @@ def stored(path: Path, name: str, quick: bool) -> dict:
         command = f"python -m experiments run {name}" + (" --quick" if quick else "")
         sys.exit(f"the experiment {name!r} has no result yet: {command}")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def weighted(name: str) -> nn.Module:
+    """The shipped model `name`. Ends the program with the reason and the remedy if its weights cannot be had."""
+    try:
+        return load(name).model
+    except WeightsError as error:
+        sys.exit(str(error))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -74,9 +85,9 @@ def main(arguments: list[str] | None = None) -> None:
     elif args.command == "train":
         train(models[args.model], args.quick)
     elif args.command == "measure":
-        measure_again(models[args.model], load(args.model).model)
+        measure_again(models[args.model], weighted(args.model))
     elif args.command == "evaluate":
-        figures = evaluate(models[args.model], load(args.model).model, args.test_seed, args.scenes)
+        figures = evaluate(models[args.model], weighted(args.model), args.test_seed, args.scenes)
         print(json.dumps(figures, indent=1))
 
 

@@ -37,10 +37,12 @@ class ShippedModel:
         batches: (scenes, batch, recipe) -> what `fit` takes.
         loss: (model, *batch) -> a mean loss.
         measure: (model, scenes, seed) -> its figures on scenes drawn afresh with the seed; None if it is not shipped.
-        named: (model) -> a function that says of pictures, for each label, which the model names rightly.
+        named: (model) -> a function that says of pictures, for each label, which the model names rightly; None for a
+            model that does not name labels, which is then not tried under the shifts.
         facts: what else its JSON file tells, such as its configuration.
         after_step: as for `fit`.
         finish: (model, quick, folder) -> None, in place of storing and measuring the weights.
+        trial: how many scenes a quick trial trains on.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ShippedModel:
     facts: dict[str, Any] = field(default_factory=dict)
     after_step: Callable[[int, nn.Module], None] | None = None
     finish: Callable[[nn.Module, bool, Path], None] | None = None
+    trial: int = 1_024
 
     @property
     def whole_recipe(self) -> Recipe:
@@ -70,7 +73,7 @@ def train(shipped: ShippedModel, quick: bool = False) -> None:
     """
     scratch, target = BUILD / ("quick" if quick else "training") / shipped.name, DATA
     if quick:
-        shipped, target = replace(shipped, scenes=1_024, epochs=2), scratch
+        shipped, target = replace(shipped, scenes=shipped.trial, epochs=2), scratch
         shutil.rmtree(scratch, ignore_errors=True)
     recipe, code = shipped.whole_recipe, code_digest(shipped.loss.__module__)
     checkpoint = scratch / f"{code}.checkpoint"  # a new name for new code, so that none is mixed up
@@ -101,7 +104,8 @@ def train(shipped: ShippedModel, quick: bool = False) -> None:
             "split": "train",
         }
         facts |= {"code": code, "environment": environment() | {"threads": torch.get_num_threads()}}
-        facts |= measured(shipped, model, *((200, 50) if quick else (TEST_SCENES, DRAWN_SCENES)))
+        few = min(200, shipped.trial // 8), 50
+        facts |= measured(shipped, model, *(few if quick else (TEST_SCENES, DRAWN_SCENES)))
         write_json(weights.with_suffix(".json"), facts)
         if not quick:
             print("now: python -m tools.make_manifest", file=sys.stderr)
@@ -110,8 +114,8 @@ def train(shipped: ShippedModel, quick: bool = False) -> None:
 
 def measured(shipped: ShippedModel, model: nn.Module, scenes: int, drawn: int) -> Figures:
     """What the model's page tells of it: its figures on `scenes` scenes, and the vehicle over draws of each shift."""
-    figures = shipped.measure(model, scenes, TEST_SEED)
-    return {"test_seed": TEST_SEED, "figures": figures, "draws": over_draws(shipped.named(model), drawn)}
+    figures = {"test_seed": TEST_SEED, "figures": shipped.measure(model, scenes, TEST_SEED)}
+    return figures | ({"draws": over_draws(shipped.named(model), drawn)} if shipped.named else {})
 
 
 def over_draws(named: Callable[[Drawn], dict[str, torch.Tensor]], scenes: int) -> Figures:

@@ -28,8 +28,8 @@ from torchvision import models
 
 from helpers.files import DATA
 from helpers.weights import pretrained, store
-from helpers.weights.pretrained import OURS, fetch, load
-from helpers.weights.store import WeightsError, load_result, load_state
+from helpers.weights.pretrained import OURS, UNTRAINED, fetch, load
+from helpers.weights.store import WeightsError, load_result, load_state, manifest
 from helpers.worlds.photographs import photo
 
 BODY = random.Random(0).randbytes(300_000)
@@ -406,13 +406,14 @@ def test_offline_the_shipped_network_says_why_it_is_there(torch_home, no_network
 def test_ours_are_ready_for_use(no_network):
     before = torch.get_rng_state()
     picture = photo("cat")
-    for name in OURS:
+    for name in [name for name in OURS if name not in UNTRAINED]:
         found = load(name)
         assert found.tier == "shipped" and str(found).endswith("because it was asked for by name")
         assert not found.model.training and not any(p.requires_grad for p in found.model.parameters())
         assert (found.classes is None) == (name != "squeezenet1_1")
-        assert (found.tokenizer is None) == (name != "street-clip")
-        assert (found.preprocess is None) == (name == "words")
+        knows_words = name in ("street-clip", "street-text", "street-simvlm", "street-visualgpt", "street-vilbert")
+        assert (found.tokenizer is not None) == knows_words
+        assert (found.preprocess is None) == (name in ("words", "street-text"))
         if name in ("street-resnet", "street-vit"):
             inputs = found.preprocess(picture)
             assert inputs.shape == (1, 3, 96, 96) and inputs.dtype == torch.uint8
@@ -421,6 +422,18 @@ def test_ours_are_ready_for_use(no_network):
             with pytest.raises(ValueError, match="uint8 array"):
                 found.preprocess(picture / 255)
     assert torch.equal(before, torch.get_rng_state()), "loading drew from the global generator"
+
+
+def test_an_untrained_model_is_named_with_its_command_and_the_list_of_them_is_honest(no_network):
+    listed = manifest()
+    for name in OURS:
+        if name.startswith("street-"):
+            assert (f"weights/{name}.safetensors" in listed) == (name not in UNTRAINED), name
+    assert set(UNTRAINED) <= OURS.keys()
+    for name in UNTRAINED:
+        command = f"`python -m experiments train {name}`"
+        with pytest.raises(WeightsError, match=f"'{name}' has not been trained yet: {command}"):
+            load(name)
 
 
 def test_alexnet_in_the_torch_cache_is_used(torch_home, no_network, monkeypatch):

@@ -7,13 +7,16 @@ parts, also those that put a picture before the text, are decoded by the same fu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from helpers.models.layers import Block, causal_mask, padding_mask
+from helpers.worlds.tokenizer import SEPARATOR, StreetTokenizer
 
 _NOT_ASKED = -100  # in place of the id of a token that does not count
 
@@ -24,6 +27,10 @@ class Cache:
 
     blocks: list[tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]] = field(default_factory=list)
     real: torch.Tensor | None = None  # bool [B, S], False on padding
+
+    def copy(self) -> Cache:
+        """The same keys and values, to which others may be added without this cache's knowing."""
+        return Cache([(dict(own), dict(context)) for own, context in self.blocks], self.real)
 
     def select(self, rows: torch.Tensor) -> None:
         """Keep the sequences `rows`, int64 [B']: a beam may go on twice, or not at all."""
@@ -41,6 +48,7 @@ class LanguageModel(nn.Module):
         width, layers, heads: of the blocks.
         context_width: numbers per token of the context; without it the model reads text only.
         dropout: the share of the perceptrons' numbers that training leaves out.
+        fuse: makes for each block what joins the context to the tokens, as in `Block` (default: their sum).
     """
 
     def __init__(
@@ -52,12 +60,15 @@ class LanguageModel(nn.Module):
         heads: int,
         context_width: int | None = None,
         dropout: float = 0.0,
+        fuse: Callable[[], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(vocabulary, width)
         self.position_embedding = nn.Embedding(length, width)
-        blocks = [Block(width, heads, context_width=context_width, dropout=dropout) for _ in range(layers)]
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, context_width=context_width, dropout=dropout, fuse=fuse and fuse())
+            for _ in range(layers)
+        )
         self.ln_final = nn.LayerNorm(width)
         for embedding in (self.token_embedding, self.position_embedding):
             nn.init.normal_(embedding.weight, std=0.02)
@@ -70,35 +81,53 @@ class LanguageModel(nn.Module):
         context: torch.Tensor | None = None,
         context_mask: torch.Tensor | None = None,
         cache: Cache | None = None,
+        first: int = 0,
     ) -> torch.Tensor:
         """Logits of each next token, float [B, T, vocabulary].
 
         tokens: int64 [B, T], or float [B, T, width] in place of their embeddings. real: bool [B, T], False on padding,
         which nobody sees and which takes no position. mask: bool that broadcasts to [B, 1, T, S], in place of the
         causal one, S being the tokens of the cache and these. context, context_mask: float [B, N, context_width], bool
-        that broadcasts to [B, 1, T, N]. cache: where the tokens before are kept, and these will be.
-        Raises ValueError if the sequence is longer than the model's positions.
+        that broadcasts to [B, 1, T, N]. cache: where the tokens before are kept, and these will be. first: the position
+        of the first token of the sequence. Raises ValueError if the sequence is longer than the model's positions.
         """
+        return self.logits(self.read(tokens, real, mask, context, context_mask, cache, first))
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """What `read` gives, float [..., width], as logits of the next token, float [..., vocabulary]."""
+        return x @ self.token_embedding.weight.T  # one matrix reads ids and writes them
+
+    def read(
+        self,
+        tokens: torch.Tensor,
+        real: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        context: torch.Tensor | None = None,
+        context_mask: torch.Tensor | None = None,
+        cache: Cache | None = None,
+        first: int = 0,
+    ) -> torch.Tensor:
+        """What the model holds of each token in the end, float [B, T, width]; arguments as in `forward`."""
         batch, length = tokens.shape[:2]
         real = torch.ones(batch, length, dtype=torch.bool, device=tokens.device) if real is None else real
         seen = real if cache is None or cache.real is None else torch.cat([cache.real, real], 1)  # [B, S]
-        if seen.shape[1] > self.position_embedding.num_embeddings:
+        if first + seen.shape[1] > self.position_embedding.num_embeddings:
             raise ValueError(
-                f"{seen.shape[1]} tokens are more than the {self.position_embedding.num_embeddings} that this model "
-                "has positions for: shorten the text"
+                f"{first + seen.shape[1]} tokens are more than the {self.position_embedding.num_embeddings} that this "
+                "model has positions for: shorten the text"
             )
         if mask is None:
             mask = causal_mask(seen.shape[1], tokens.device)[-length:]  # [T, S]
         own = torch.eye(seen.shape[1], dtype=torch.bool, device=tokens.device)[-length:]  # no row may be empty
         mask = mask & padding_mask(seen) | own  # [B, 1, T, S]
         x = tokens if tokens.is_floating_point() else self.token_embedding(tokens)  # [B, T, width]
-        x = x + self.position_embedding((seen.cumsum(1) - 1).clamp(0)[:, -length:])
+        x = x + self.position_embedding(first + (seen.cumsum(1) - 1).clamp(0)[:, -length:])
         if cache is not None:
             cache.real = seen
             cache.blocks = cache.blocks or [({}, {}) for _ in self.blocks]
         for i, block in enumerate(self.blocks):
             x = block(x, mask, context, context_mask, cache and cache.blocks[i])
-        return self.ln_final(x) @ self.token_embedding.weight.T  # one matrix reads ids and writes them
+        return self.ln_final(x)
 
 
 def next_token_loss(logits: torch.Tensor, ids: torch.Tensor, target: torch.Tensor | None = None) -> torch.Tensor:
@@ -188,6 +217,23 @@ def generate(
     sums = (told.sum(1) / written.sum(1) ** length_penalty).view(batch, beams)
     best = torch.arange(batch, device=device) * beams + sums.argmax(1)
     return Generated(ids[best], told[best])
+
+
+@dataclass(frozen=True)
+class Written:
+    """Texts, and how probable the model thought each of them: the product of its tokens' probabilities."""
+
+    texts: list[str]
+    probabilities: torch.Tensor  # float [B]
+
+
+def write(model: nn.Module, tokenizer: StreetTokenizer, prompts: Sequence[str], steps: int = 40, **how: Any) -> Written:
+    """What `model` writes after each prompt and the separator behind it; `how` is for `generate`."""
+    begun = tokenizer.sequences([[prompt, SEPARATOR] for prompt in prompts], end=False, left=True)
+    device = next(model.parameters()).device
+    ids, real = begun.ids.to(device), begun.real.to(device)
+    written = generate(model, ids, steps, end=tokenizer.eot_id, pad=tokenizer.pad_id, real=real, **how)
+    return Written([tokenizer.decode(ids) for ids in written.ids], written.log_probabilities.sum(1).exp())
 
 
 def _nucleus(logits: torch.Tensor, top_p: float, generator: torch.Generator | None) -> torch.Tensor:

@@ -148,6 +148,8 @@ class Block(nn.Module):
         width, heads: of the tokens, as in MultiHeadAttention.
         mlp: hidden units of the perceptron (default: 4 · width).
         context_width: numbers per token of the context; without it there is no cross-attention.
+        fuse: how what is seen in the context joins the tokens: called with the tokens [B, T, D] and with what
+            cross-attention gathered for them [B, T, D], it gives the new tokens (default: their sum, a shortcut).
         eps: what the normalisations add to a variance.
         activation: of the perceptron.
         dropout: the share of the perceptron's numbers that training leaves out.
@@ -162,6 +164,7 @@ class Block(nn.Module):
         eps: float = 1e-5,
         activation: nn.Module | None = None,
         dropout: float = 0.0,
+        fuse: nn.Module | None = None,
     ) -> None:
         super().__init__()
         mlp = mlp or 4 * width
@@ -169,6 +172,7 @@ class Block(nn.Module):
         self.self_attention = MultiHeadAttention(width, heads)
         self.ln_cross = nn.LayerNorm(width, eps) if context_width else None
         self.cross_attention = MultiHeadAttention(width, heads, context_width) if context_width else None
+        self.fuse = fuse if context_width else None
         self.ln_2 = nn.LayerNorm(width, eps)
         self.mlp = nn.Sequential(
             nn.Linear(width, mlp),
@@ -190,7 +194,8 @@ class Block(nn.Module):
         own, other = cache or (None, None)
         x = x + self.self_attention(self.ln_1(x), mask=mask, cache=own)
         if self.cross_attention:
-            x = x + self.cross_attention(self.ln_cross(x), context, context_mask, other)
+            seen = self.cross_attention(self.ln_cross(x), context, context_mask, other)
+            x = self.fuse(x, seen) if self.fuse else x + seen
         return x + self.mlp(self.ln_2(x))
 
 

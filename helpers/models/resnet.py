@@ -123,3 +123,22 @@ def cifar_network(depth: int, residual: bool, classes: int, widths: tuple[int, .
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # section 3.4
     return model
+
+
+class ConvStage(nn.Module):
+    """The first layers of a residual network, which make a grid of features: uint8 [B, 3, S, S] -> [B, C, S/16, S/16].
+
+    One convolution, then a basic block for each of `widths`, its channels; each of the four halves the side.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
+        super().__init__()
+        first, *_ = widths
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU()
+        )
+        self.blocks = nn.Sequential(*(BasicBlock(a, b, stride=2) for a, b in pairwise((first, *widths))))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = (images.to(self.stem[0].weight.dtype) - 128) / 64  # [B, 3, S, S]
+        return self.blocks(self.stem(x.contiguous(memory_format=torch.channels_last)))

@@ -1,0 +1,213 @@
+"""How the models that join pictures and words are measured on the street world, all in the same way.
+
+A model is asked for captions and for answers, and whether captions belong to pictures; what it cannot do is left out.
+Beside each figure stands what a model reaches that sees no picture, or another scene's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments.runner import Figures
+from helpers.training.statistics import share
+from helpers.worlds.drawn import Drawn
+from helpers.worlds.street.captions import CAPTION_FACTS, FOCI
+from helpers.worlds.street.lessons import (
+    Lessons,
+    blind_guesses,
+    draw_questions,
+    load_lessons,
+    prompt_lengths,
+    trimmed,
+)
+from helpers.worlds.street.questions import ANSWERS, QUESTION_KINDS
+from helpers.worlds.street.reading import Score, score
+from helpers.worlds.streets import load_street
+from helpers.worlds.tokenizer import StreetTokenizer
+
+BATCH = 128
+LONGEST, LONGEST_ANSWER = 40, 6  # tokens that a model may write
+QUESTIONS = 3  # of each picture in a step of training
+ALONE = 8  # one text without a picture for so many pictures
+EVERYTHING = 0.5  # the share of steps whose captions are about everything
+LEARNED = 4_000  # training scenes from whose questions the one who never sees a picture learns
+RESAMPLES = 1_000
+
+Write = Callable[[Any, list[str]], list[str]]
+
+
+def draw(split: str, n: int, seed: int) -> Drawn:
+    """The first `n` scenes of `split`, drawn afresh with `seed`."""
+    return load_street(split, n, seed=seed, cache=False, progress=False, captions=0)
+
+
+@dataclass(frozen=True)
+class System:
+    """What a trained model can do.
+
+    Args:
+        see: what the model sees of scenes, such as a tensor: something of which rows can be taken, one for each scene.
+        answer: (rows of `see`, or None for no picture; as many questions) -> the answers.
+        describe: (rows of `see`, or None; of each what its caption is to be about, one of FOCI) -> the captions.
+        align: (rows of `see`, as many captions) -> float [B], the higher the likelier each caption belongs to its row.
+        negatives: (scenes, seed) -> for each kind of false caption, texts that are true and false of scenes: the number
+            of the scene, the true and the false text.
+        draw: (split, n, seed) -> the scenes, drawn afresh.
+    """
+
+    see: Callable[[Drawn], Any]
+    answer: Write
+    describe: Write | None = None
+    align: Callable[[Any, list[str]], torch.Tensor] | None = None
+    negatives: Callable[[Sequence, int], dict[str, list[tuple[int, str, str]]]] | None = None
+    draw: Callable[[str, int, int], Drawn] = draw
+
+
+def lesson_groups(
+    captions: torch.Tensor, questions: torch.Tensor, asked: torch.Tensor, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """What a step teaches of B scenes: ids int64 and lengths of prompts int64 of three groups of texts.
+
+    The groups are captions [B, T], all about the same, so that they are of like length; questions with their answers
+    [3B, T], three of each scene; and questions with answers that are to go without a picture [B / 8, T].
+    captions: int16 [B, 6, 44]. questions: int16 [B, 16, 28]. asked: bool [B, 16].
+    """
+    separator, scenes = StreetTokenizer().sep_id, len(captions)
+    focus = len(FOCI) - 1
+    if torch.rand((), generator=generator) >= EVERYTHING:
+        focus = int(torch.randint(focus, (), generator=generator))
+    rows, alone = torch.arange(scenes)[:, None], max(1, scenes // ALONE)
+    groups = []
+    for ids in (
+        captions[:, focus],
+        questions[rows, draw_questions(asked, QUESTIONS, generator)].flatten(0, 1),
+        questions[rows[:alone], draw_questions(asked[:alone], 1, generator)].flatten(0, 1),
+    ):
+        ids = trimmed(ids)
+        groups += [ids, prompt_lengths(ids, separator)]
+    return groups
+
+
+def measure_language(system: System, n: int, seed: int) -> Figures:
+    """Every figure of a model on `n` scenes of the test split and `n` of unseen pairs, drawn afresh with `seed`.
+
+    "vqa" is the share of right answers to all questions of the test scenes, "vqa_unseen" of those of the composition
+    split, "vqa_by_type" of each kind of question. "vqa_blind" is the same model's without any picture, beside its
+    "majority", which the most frequent training answers reach. "caption_f1" is the F1 of facts, the captions going
+    round the foci. "vqa_shuffled" and "caption_f1_shuffled" are the figures with another scene's picture.
+    "alignment_auc" and "alignment_auc_swapped" are the probabilities that a true caption is preferred to one of another
+    scene, and to one whose colours are exchanged.
+    """
+    found: Figures = {}
+    learned = load_lessons("train", min(LEARNED, 20 * n), progress=False)
+    for split, end in (("test", ""), ("composition", "_unseen")):
+        street = system.draw(split, n, seed)
+        lessons = load_lessons(split, n, seed, cache=False, progress=False)
+        seen = system.see(street)
+        found |= _answers(system, seen, lessons, learned, end)
+        if system.describe:
+            found |= _captions(system, seen, street.scenes, seed, end)
+        if system.align and not end:
+            found |= _alignment(system, seen, street.scenes, seed)
+    return found
+
+
+def in_batches(write: Write, seen: Any, prompts: list[str]) -> list[str]:
+    """What `write` gives for all prompts, BATCH at a time."""
+    texts: list[str] = []
+    for start in range(0, len(prompts), BATCH):
+        part = slice(start, start + BATCH)
+        texts += write(None if seen is None else seen[part], prompts[part])
+    return texts
+
+
+def _answers(system: System, seen: Any, lessons: Lessons, learned: Lessons, end: str) -> Figures:
+    tokenizer = StreetTokenizer()
+    scenes, kinds = lessons.asked.nonzero().unbind(1)
+    rows = lessons.questions[scenes, kinds].long()  # [all questions, 28]
+    prompts = [
+        tokenizer.decode(row[:n]) for row, n in zip(rows, prompt_lengths(rows, tokenizer.sep_id).tolist(), strict=True)
+    ]
+    truth = [ANSWERS[number] for number in lessons.answers[scenes, kinds].tolist()]
+
+    def right(pictures: Any) -> torch.Tensor:
+        said = in_batches(system.answer, pictures, prompts)
+        return torch.tensor([a == b for a, b in zip(said, truth, strict=True)])
+
+    hits = right(seen[scenes])
+    found = {f"vqa{end}": share(hits)}
+    if end:
+        return found
+    guesses = blind_guesses(learned, lessons, tokenizer.sep_id)[scenes, kinds]
+    majority = guesses == lessons.answers[scenes, kinds]
+    of_kinds = {kind: kinds == k for k, kind in enumerate(QUESTION_KINDS) if (kinds == k).any()}
+    found["vqa_by_type"] = {
+        kind: share(hits[asked]) | {"majority": round(majority[asked].float().mean().item(), 4)}
+        for kind, asked in of_kinds.items()
+    }
+    found["vqa_blind"] = share(right(None)) | {"majority": share(majority)["accuracy"]}
+    return found | {"vqa_shuffled": share(right(seen[_another(len(seen))[scenes]]))}
+
+
+def _another(n: int) -> torch.Tensor:
+    """For each of `n` scenes another one, int64 [n]."""
+    return (torch.arange(n) + max(1, n // 2)) % n
+
+
+def _captions(system: System, seen: Any, scenes: Sequence, seed: int, end: str) -> Figures:
+    foci = [FOCI[i % len(FOCI)] for i in range(len(scenes))]
+
+    def f1(pictures: Any) -> Figures:
+        texts = in_batches(system.describe, pictures, foci)
+        told = zip(texts, scenes, foci, strict=True)
+        return f1_figure([score(text, scene, CAPTION_FACTS[focus]) for text, scene, focus in told], seed)
+
+    found = {f"caption_f1{end}": f1(seen)}
+    return found if end else found | {"caption_f1_shuffled": f1(seen[_another(len(seen))])}
+
+
+def f1_figure(scores: Sequence[Score], seed: int) -> Figures:
+    """The F1 of many captions together, with its 95 % interval by a bootstrap over the captions (Efron 1979)."""
+    counts = np.array([list(one) for one in scores])  # [n, 4]
+    draws = np.random.default_rng(seed).integers(len(counts), size=(RESAMPLES, len(counts)))
+    sums = counts[draws].sum(1)  # [RESAMPLES, 4]
+    low, high = np.quantile([Score(*map(int, one)).f1 for one in sums], (0.025, 0.975))
+    value = sum(scores, Score(0, 0, 0, 0)).f1
+    return {"value": round(value, 4), "interval": [round(float(low), 4), round(float(high), 4)], "n": len(counts)}
+
+
+def auc_figure(true: torch.Tensor, false: torch.Tensor, seed: int) -> Figures:
+    """The probability that a true caption's score, of float [n], lies above a false one's, float [m]; ties are a half.
+
+    The 95 % interval is by a bootstrap over both.
+    """
+
+    def auc(a: np.ndarray, b: np.ndarray) -> float:
+        order = np.sort(b)
+        below, upto = np.searchsorted(order, a, "left"), np.searchsorted(order, a, "right")
+        return float((below + upto).mean() / 2 / len(b))
+
+    a, b = true.double().numpy(), false.double().numpy()
+    rng = np.random.default_rng(seed)
+    drawn = [auc(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return {"value": round(auc(a, b), 4), "interval": [round(float(low), 4), round(float(high), 4)], "n": len(a)}
+
+
+def _alignment(system: System, seen: Any, scenes: Sequence, seed: int) -> Figures:
+    found: Figures = {}
+    for kind, triples in system.negatives(scenes, seed).items():
+        if not triples:
+            continue
+        rows = torch.tensor([i for i, _, _ in triples])
+        scores = []
+        for texts in ([true for _, true, _ in triples], [false for _, _, false in triples]):
+            parts = zip(rows.split(BATCH), range(0, len(texts), BATCH), strict=True)
+            scores.append(torch.cat([system.align(seen[part], texts[at : at + BATCH]) for part, at in parts]))
+        found["alignment_auc" if kind == "random" else f"alignment_auc_{kind}"] = auc_figure(*scores, seed)
+    return found

@@ -2,10 +2,11 @@
 
 Two image encoders are equal in all; one learns the vehicle's name as a class, the other learns from captions by CLIP's
 loss and is then asked zero-shot. Both see the very same pictures: streets of 48 px with one vehicle, all of them
-photographs, or a fourth each photograph, cartoon, painting and mosaic. They are tested on photographs and on three
-styles that neither saw. A model with more right on photographs is expected to have more right elsewhere too; what is
-compared is the *effective robustness* (Taori et al. 2020): how far a model lies above the line that supervised models
-of varied length of training make, fitted here on logits of the accuracies.
+photographs, or a fourth each photograph, cartoon, painting and mosaic. They are tested on photographs and on two styles
+that neither saw; a third, sketches, is told but not judged, since in them every arm only guesses. A model with more
+right on photographs is expected to have more right elsewhere too; what is compared is the *effective robustness* (Taori
+et al. 2020): how far a model lies above the line that supervised models of varied length of training make, fitted here
+on logits of the accuracies.
 
 *Ours, smaller:* Fang et al. train on ImageNet with captions and on YFCC, 15 million pictures and less.
 """
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.runner import Experiment, Figures, Settings
+from experiments.runner import Experiment, Figures, Settings, together
 from helpers.models.clip import MAX_LOG_SCALE, contrastive_loss
 from helpers.models.resnet import SmallResNet
 from helpers.models.small_clip import SmallCLIP
@@ -33,7 +34,10 @@ from helpers.worlds.tokenizer import StreetTokenizer
 
 SIDE, BATCH = 48, 64
 MANY = ("photo", "cartoon", "painting", "mosaic")
-UNSEEN = ("embroidery", "pixel art", "sketch")
+UNSEEN = ("embroidery", "pixel art")
+# In the pilot every arm named 15 to 17 % of the vehicles in sketches, and a guess is right in 14 %: they say nothing.
+UNJUDGED = ("sketch",)
+MARGIN = 5  # points
 FOCI = ("everything", "what")
 
 
@@ -109,7 +113,7 @@ def run(settings: Settings, seed: int) -> Figures:
         found = predict(model, unseen.images).argmax(1)
         return round((found == unseen.labels["vehicle"]).float().mean().item(), 4)
 
-    figures: Figures = {style: accuracy("test", style) for style in (*MANY, *UNSEEN)}
+    figures: Figures = {style: accuracy("test", style) for style in (*MANY, *UNSEEN, *UNJUDGED)}
     # Chosen by photographs alone: a rate chosen by an unseen style would have seen it.
     return figures | {"validation error": round(1 - accuracy("validation", "photo"), 4)}
 
@@ -137,7 +141,7 @@ def _effective(figures: dict[str, list[Figures]]) -> tuple[dict[str, list[float]
 
 
 def judge(figures: dict[str, list[Figures]]) -> Figures:
-    """The verdict by the rule."""
+    """A verdict for each claim by the rule, and one for both."""
     arms, line = _effective(figures)
 
     def effect(more: tuple[str, str], less: tuple[str, str]) -> Figures:
@@ -147,12 +151,18 @@ def judge(figures: dict[str, list[Figures]]) -> Figures:
     variety = effect(("labels, many styles", "captions, many styles"), ("labels, one style", "captions, one style"))
     language = effect(("captions, one style", "captions, many styles"), ("labels, one style", "labels, many styles"))
     (v_low, v_high), (l_low, l_high) = variety["interval"], language["interval"]
-    if v_low > 5 and l_low > -5 and l_high < 5:
-        verdict = "confirmed"
+    much = "confirmed" if v_low > MARGIN else "refuted" if v_high < MARGIN else "undecided"
+    if l_low > -MARGIN and l_high < MARGIN:
+        little = "confirmed"
     else:
-        verdict = "refuted" if v_high < 5 or l_low > 5 or l_high < -5 else "undecided"
-    told = {arm: interval(points) for arm, points in arms.items()}
-    return {"verdict": verdict, "variety": variety, "language": language, "effective robustness": told, "line": line}
+        little = "refuted" if l_low > MARGIN or l_high < -MARGIN else "undecided"
+    return {
+        "verdict": together((much, little)),
+        "variety": variety | {"verdict": much},
+        "language": language | {"verdict": little},
+        "effective robustness": {arm: interval(points) for arm, points in arms.items()},
+        "line": line,
+    }
 
 
 def prepare(settings: list[Settings]) -> None:
@@ -161,19 +171,19 @@ def prepare(settings: list[Settings]) -> None:
         pictures("train", n, styles)
     for n in {own["test"] for own in settings}:
         pictures("validation", n, ("photo",))
-        for style in (*MANY, *UNSEEN):
+        for style in (*MANY, *UNSEEN, *UNJUDGED):
             pictures("test", n, (style,))
 
 
 _COMMON = {"scenes": 8_000, "test": 1_000}
 _FULL = {
-    f"{supervision}, {name}": {"supervision": supervision, "styles": list(styles), "steps": 700, **_COMMON}
+    f"{supervision}, {name}": {"supervision": supervision, "styles": list(styles), "steps": 400, **_COMMON}
     for supervision in ("labels", "captions")
     for name, styles in (("one style", ("photo",)), ("many styles", MANY))
 }
 _BASELINES = {
     f"baseline, {steps} steps": {"supervision": "labels", "styles": ["photo"], "steps": steps, **_COMMON}
-    for steps in (60, 120, 200, 350)
+    for steps in (40, 80, 140, 240)
 }
 
 EXPERIMENT = Experiment(
@@ -181,21 +191,22 @@ EXPERIMENT = Experiment(
     hypothesis="What makes a model robust to styles it never saw is the variety of the pictures it learned from, by "
     "more than 5 points of effective robustness; whether it learned from captions or from labels makes less than 5.",
     arms=_BASELINES | _FULL,
-    seeds=(0, 1, 2, 3),
-    metric="Accuracy on the vehicle, mean of the unseen styles (embroidery, pixel art, sketch), less what the line "
+    # None of the seeds from which the pilots and the earlier, undecided runs were made.
+    seeds=tuple(range(30, 40)),
+    metric="Accuracy on the vehicle, mean of the unseen styles (embroidery, pixel art), less what the line "
     "expects at the accuracy on photographs; the line is fitted on the baselines, labels learned from photographs with "
     "fewer steps.",
     rule="With 95 % intervals (Student's t) over the seeds, each effect being the mean of two differences of arms at "
-    "equal seed: confirmed if the effect of variety lies wholly above 5 points and that of language wholly between -5 "
-    "and 5; refuted if the effect of variety lies wholly below 5, or that of language wholly above 5 or below -5; "
-    "otherwise undecided. The learning rate is the one with the lowest error on validation photographs in one run with "
-    "another seed, for each arm.",
+    "equal seed. Variety: confirmed if its effect lies wholly above 5 points, refuted if wholly below. Language: "
+    "confirmed if its effect lies wholly between -5 and 5, refuted if wholly above 5 or wholly below -5. Otherwise "
+    "undecided; the whole is confirmed if both are, refuted if one is. The learning rate is the one with the lowest "
+    "error on validation photographs in one run with another seed, for each arm.",
     run=run,
     judge=judge,
     quick={"scenes": 128, "test": 50, "steps": 3},
-    grid={"rate": (1e-3, 3e-3)},
+    grid={"rate": (1e-3, 3e-3, 1e-2)},
     tuned_by="validation error",
-    tuned=lambda settings: settings | {"steps": min(settings["steps"], 350)},
+    tuned=lambda settings: settings | {"steps": min(settings["steps"], 200)},
     prepare=prepare,
     data=("tokenizer/street.json",),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,6 +39,17 @@ def test_the_same_figure_gives_the_same_bytes_and_the_stated_size() -> None:
     assert first == second
     picture = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", first)[1])))
     assert picture.size == (300, 200) == tuple(int(n) for n in re.findall(r'(?:width|height)="(\d+)"', first))
+
+
+def test_a_vector_figure_is_the_same_svg_every_time_and_needs_no_font() -> None:
+    first, second = (figure(drawing(), "A line that falls from one to zero", vector=True).data for _ in range(2))
+    assert first == second and 'width="300" height="200"' in first
+    svg = base64.b64decode(re.search(r"svg\+xml;base64,([^\"]+)", first)[1]).decode()
+    root = ElementTree.fromstring(svg)
+    assert root.tag.endswith("svg") and root.get("viewBox") == "0 0 216 144"
+    assert not root.findall(".//{http://www.w3.org/2000/svg}text") and "font-family" not in svg
+    assert not re.search(r"\d{4}-\d\d-\d\d", svg), "a date would make each run differ"
+    assert plt.get_fignums() == []
 
 
 def test_grey_pictures_are_not_stretched() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from experiments.robustness import EXPERIMENT, MANY, UNSEEN, Captions, judge
+from experiments.robustness import EXPERIMENT, MANY, UNJUDGED, UNSEEN, Captions, judge
 from helpers.worlds.street.sample import one_vehicle
 from helpers.worlds.street.scene import KINDS
 
@@ -19,7 +19,7 @@ def test_arms_of_one_column_differ_in_supervision_alone() -> None:
         assert {key for key in labels if labels[key] != captions[key]} == {"supervision"}
     one, many = arms["labels, one style"], arms["labels, many styles"]
     assert {key for key in one if one[key] != many[key]} == {"styles"}
-    assert not set(MANY) & set(UNSEEN) and one["styles"] == ["photo"]
+    assert not set(MANY) & {*UNSEEN, *UNJUDGED} and one["styles"] == ["photo"]
 
 
 def test_scenes_have_one_vehicle_and_splits_share_none() -> None:
@@ -46,10 +46,9 @@ def figures(variety: float, language: float, noise: float = 0.2) -> dict:
     for supervision in ("labels", "captions"):
         for column in ("one style", "many styles"):
             points = variety * (column == "many styles") + language * (supervision == "captions")
-            # The noise has its own sign in each arm, so that no difference loses it.
-            sign = 1 if (supervision, column) in {("labels", "one style"), ("captions", "many styles")} else -1
-            skew = 2 if column == "many styles" else 1
-            shifted = [points + sign * skew * noise * e for e in (-1, 0, 1, 2)]
+            # A noise of its own in each arm, so that neither effect loses it.
+            skew = {"one style": 0, "many styles": 1 if supervision == "labels" else 3}[column]
+            shifted = [points + skew * noise * e for e in (-1, 0, 1, 2)]
             runs[f"{supervision}, {column}"] = [run(0.9, x) for x in shifted]
     return runs
 
@@ -63,15 +62,23 @@ def test_the_line_and_the_effects_are_found_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variety", "language", "noise", "verdict"),
+    ("variety", "language", "noise", "verdicts"),
     [
-        (20, 0, 0.2, "confirmed"),
-        (20, 20, 0.2, "refuted"),  # language does much
-        (20, -20, 0.2, "refuted"),
-        (1, 0, 0.2, "refuted"),  # variety does little
-        (20, 4.9, 5, "undecided"),
-        (6, 0, 5, "undecided"),
+        (20, 0, 0.2, ("confirmed", "confirmed", "confirmed")),
+        (20, 20, 0.2, ("refuted", "confirmed", "refuted")),  # language does much
+        (20, -20, 0.2, ("refuted", "confirmed", "refuted")),
+        (1, 0, 0.2, ("refuted", "refuted", "confirmed")),  # variety does little
+        (20, 4.9, 1, ("undecided", "confirmed", "undecided")),
+        (6, 0, 1, ("undecided", "undecided", "confirmed")),
     ],
 )
-def test_the_rule(variety: float, language: float, noise: float, verdict: str) -> None:
-    assert judge(figures(variety, language, noise))["verdict"] == verdict
+def test_the_rule(variety: float, language: float, noise: float, verdicts: tuple[str, str, str]) -> None:
+    line = judge(figures(variety, language, noise))
+    assert (line["verdict"], line["variety"]["verdict"], line["language"]["verdict"]) == verdicts
+
+
+def test_sketches_are_told_but_do_not_count() -> None:
+    """In sketches every arm guesses; whatever they show, the verdict stays."""
+    plain = figures(20, 3)
+    other = {arm: [run | dict.fromkeys(UNJUDGED, 0.9) for run in runs] for arm, runs in plain.items()}
+    assert judge(plain) == judge(other)

@@ -31,6 +31,12 @@ def slide(cell: nbformat.NotebookNode, kind: str = "slide") -> nbformat.Notebook
     return cell
 
 
+def folded(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Give the cell the tag that hides its code on slides; return it."""
+    cell.metadata["tags"] = ["hide-input"]
+    return cell
+
+
 def save(folder: Path, *cells: nbformat.NotebookNode, widgets: dict | None = None) -> Path:
     notebook = new_notebook(cells=list(cells))
     notebook.metadata.course = {"title": "A deck to try", "minutes": 1, "budget_s": 1}
@@ -94,6 +100,7 @@ def trial(folder) -> Path:
         slide(new_markdown_cell("shown by and by"), "fragment"),
         slide(executed("# NBVAL_IGNORE_OUTPUT\nslider", **view)),
         slide(executed("explorer", **{"text/html": kernel_explorer(data.camera()).data})),
+        folded(executed("tilt = 'drawn by this'", **{"text/html": "<b>a figure</b>"})),
         slide(new_markdown_cell("never to be seen"), "skip"),
         widgets=state,
     )
@@ -152,6 +159,35 @@ def test_speaker_view_shows_the_notes(deck):
     with deck.expect_popup() as popup:
         deck.keyboard.press("s")
     popup.value.get_by_text("Say this aloud.").wait_for()
+
+
+def test_c_opens_the_code_behind_a_figure_and_closes_it(deck):
+    slides.show_slide(deck, 3)
+    panel, code = deck.locator("#code-panel"), deck.locator("section.present .folded-code")
+    assert deck.get_by_text("a figure", exact=True).is_visible() and not code.is_visible() and not panel.is_visible()
+    deck.keyboard.press("c")
+    assert panel.is_visible() and "tilt = 'drawn by this'" in panel.inner_text()
+    before = deck.evaluate("Reveal.getIndices()")
+    deck.keyboard.press("ArrowLeft")
+    assert deck.evaluate("Reveal.getIndices()") == before and panel.is_visible(), "arrows scroll the code"
+    deck.keyboard.press("c")
+    assert not panel.is_visible()
+    slides.show_slide(deck, 0)
+    deck.keyboard.press("c")
+    assert "on the slide" in panel.inner_text() and "tilt" not in panel.inner_text()
+    slides.show_slide(deck, 1)
+    assert not panel.is_visible()
+
+
+def test_a_page_folds_the_code_of_figures(chromium, trial, folder):
+    path = slides.export(folder.parent / "90_trial.ipynb", folder.parent / "pages", page=True)
+    with watched_page(chromium) as (page, seen):
+        slides.open_file(page, path)
+        code = page.locator("details.folded-code pre")
+        assert code.count() == 1 and not code.is_visible()
+        page.locator("details.folded-code summary").click()
+        assert code.is_visible() and "tilt" in code.inner_text()
+    assert (seen.outside, seen.failed, seen.errors) == ([], [], [])
 
 
 def problems_of(chromium, folder: Path, *cells: nbformat.NotebookNode) -> list[str]:

@@ -2,7 +2,8 @@
 
 `python -m tools.slides [NN ...]` writes decks to build/slides, with an index and the scripts they share, and
 `--page` plain pages to build/pages. `--check` opens each in a headless browser and tells what is wrong with it, a
-slide that is too full above all; `--shots FOLDER` writes pictures of every slide, or of a page in pieces.
+slide that is too full above all; `--shots FOLDER` writes pictures of every slide, or of a page in pieces; `--report`
+only tells how many slides of each deck show pictures and code.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from helpers.files import whole
 from tools import ROOT, find_notebooks
 from tools.browser import BrowserMissing, watched_page
 from tools.browser import launch as launch_browser
+from tools.decks import read_deck, report
 from tools.execute import execute
 
 if TYPE_CHECKING:  # a student's environment exports decks without Playwright
@@ -37,8 +39,6 @@ CONFIG.TemplateExporter.extra_template_basedirs = [str(HERE / "slides_template")
 CONFIG.TemplateExporter.extra_template_paths = [str(HERE / "slides_template")]
 CONFIG.TemplateExporter.exclude_input_prompt = True
 CONFIG.TemplateExporter.exclude_output_prompt = True
-CONFIG.TagRemovePreprocessor.enabled = True
-CONFIG.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
 CONFIG.HTMLExporter.exclude_anchor_links = True
 CONFIG.HTMLExporter.require_js_url = "assets/requirejs/require.js"
 CONFIG.HTMLExporter.jquery_url = "assets/jquery/dist/jquery.min.js"
@@ -118,7 +118,7 @@ def write_index(folder: Path) -> Path:
             "color: #17202c; } a { color: #005a8f; }</style>\n"
             f"<h1>From pixels to PaLM-E</h1>\n<ul>\n{chr(10).join(decks)}\n</ul>\n"
             "<p>In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, "
-            "F for the full screen.</p>\n</html>\n"
+            "F for the full screen, C for the code behind a slide’s figures.</p>\n</html>\n"
         ).encode(),
     )
     return folder / "index.html"
@@ -240,12 +240,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--page", action="store_true", help="export plain pages to build/pages instead")
     parser.add_argument("--check", action="store_true", help="open the result in a headless browser and name problems")
     parser.add_argument("--shots", type=Path, metavar="FOLDER", help="write PNG pictures of every slide")
+    parser.add_argument("--report", action="store_true", help="tell what share of the slides shows pictures and code")
     options = parser.parse_args(arguments)
     try:
         notebooks = find_notebooks(options.numbers)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    if options.report:
+        print(report({path.stem: read_deck(nbformat.read(path, as_version=4)) for path in notebooks}))
+        return 0
     folder = ROOT / "build" / ("pages" if options.page else "slides")
     try:
         files = [export(path, folder, options.page) for path in notebooks]

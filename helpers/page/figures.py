@@ -38,13 +38,15 @@ plt.rcParams.update(
 )
 
 
-def figure(fig: Figure, alt: str) -> HTML:
+def figure(fig: Figure, alt: str, vector: bool = False) -> HTML:
     """Close `fig` and return it as an HTML `<img>` that carries its alternative text.
 
     Args:
         fig: a Matplotlib figure. It is closed, so that no second copy of it appears below the cell.
         alt: what the figure shows, for a reader who cannot see it: a sentence, at least 20 characters; line
             breaks and repeated blanks count as one blank.
+        vector: draw it as SVG, sharp at every size, such as a diagram on a projector; its letters are outlines, so
+            that it looks the same on every machine. Without it the picture is a WebP, which suits photographs.
 
     Raises:
         ValueError: `alt` is shorter than that.
@@ -54,17 +56,26 @@ def figure(fig: Figure, alt: str) -> HTML:
         plt.close(fig)
         raise ValueError(f"alt text {alt!r} is too short: say in one sentence what the figure shows")
     drawn = io.BytesIO()
+    if vector:
+        # Without a salt the names inside the file, and with the date the file itself, would differ from run to run.
+        with plt.rc_context({"svg.hashsalt": "figure", "svg.fonttype": "path"}):
+            fig.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        width, height = (round(DOTS_PER_INCH * inches) for inches in fig.get_size_inches())
+        plt.close(fig)
+        return _image(drawn.getvalue(), "svg+xml", width, height, alt)
     fig.savefig(drawn, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     plt.close(fig)
     picture = Image.open(drawn).convert("RGB")
     # A photograph in a PNG takes ten times the room, and a notebook that stays small opens at once and diffs well.
     small = io.BytesIO()
     picture.save(small, format="webp", quality=86, method=6)
-    source = base64.b64encode(small.getvalue()).decode()
-    width, height = picture.size
+    return _image(small.getvalue(), "webp", *picture.size, alt)
+
+
+def _image(data: bytes, kind: str, width: int, height: int, alt: str) -> HTML:
     return HTML(
         f'<img alt="{escape(alt)}" width="{width}" height="{height}" style="max-width:100%;height:auto" '
-        f'src="data:image/webp;base64,{source}">'
+        f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
     )
 
 

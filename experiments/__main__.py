@@ -1,4 +1,4 @@
-"""Run claims, make and measure models: `python -m experiments list | run | report | train | measure | evaluate | laion`."""
+"""Run claims, make models, crawl: `python -m experiments list | run | report | train | measure | evaluate | laion`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from experiments.arguments import whole_number
 from helpers.cores import available_cores
 from helpers.laion.engine import ENGINES
+from helpers.laion.jobs import Settings
 from helpers.laion.optout import MEANS
-from helpers.laion.pipeline import Settings, report, run
+from helpers.laion.pipeline import run
+from helpers.laion.report import report
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:

@@ -83,7 +83,7 @@ def measure(head: TagHead, features: torch.Tensor, truth: torch.Tensor) -> dict[
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", type=Path, default=DATA, help="folder to write weights/ into (default: data)")
-    parser.add_argument("--scenes", type=int, default=1_500, help="scenes to train on (default: 1500)")
+    parser.add_argument("--scenes", type=int, default=600, help="scenes to train on (default: 600)")
     options = parser.parse_args(arguments)
     others = tuple(name for name in AGENCIES if name != HELD_OUT)
     with one_thread():

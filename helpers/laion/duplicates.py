@@ -7,6 +7,7 @@ picture is compared only with those that share a part, and the work grows with t
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from helpers.laion.steps import with_columns
@@ -36,10 +37,7 @@ def exact_step(table: pa.Table) -> pa.Table:
 def parts(value: int, n: int) -> list[int]:
     """`value`, of BITS bits, cut into `n` parts of nearly equal length, each with its number in front."""
     edges = [BITS * i // n for i in range(n + 1)]
-    return [
-        (i << BITS) | ((value >> low) & ((1 << (high - low)) - 1))
-        for i, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
-    ]
+    return [(i << BITS) | ((value >> low) & ((1 << (high - low)) - 1)) for i, (low, high) in enumerate(pairwise(edges))]
 
 
 def look_step(table: pa.Table, distance: int = 6) -> pa.Table:

@@ -49,7 +49,7 @@ def one_thread() -> Iterator[None]:
 
 
 def image_features(pictures: list[np.ndarray]) -> np.ndarray:
-    """CLIP's features of length 1, float32 [n, D], of pictures uint8 [H, W, 3] of any size; the centre square counts."""
+    """CLIP's features of length 1, float32 [n, D], of the centre squares of pictures uint8 [H, W, 3]."""
     import torch
 
     from helpers.models.clip import encode_images

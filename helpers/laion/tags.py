@@ -48,7 +48,7 @@ def _head() -> TagHead:
 
 
 def tag_step(table: pa.Table, images: np.ndarray) -> pa.Table:
-    """Add `p_unsafe` and `p_watermark`, probabilities from 0 to 1, from the pictures' features float [n, D]; drop none."""
+    """Add `p_unsafe` and `p_watermark`, from 0 to 1, from the pictures' features float32 [n, D]; drop none."""
     with torch.inference_mode():
         p = torch.sigmoid(_head()(torch.from_numpy(images))).numpy()
     columns = {f"p_{tag}": p[:, i].tolist() for i, tag in enumerate(TAGS)}

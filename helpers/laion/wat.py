@@ -41,9 +41,13 @@ def records(source: Path | BinaryIO) -> Iterator[bytes | None]:
                 if record.rec_type != "metadata":
                     continue
                 content = record.content_stream().read(MAX_RECORD + 1)
+                announced = int(record.rec_headers.get_header("Content-Length") or 0)
             except StopIteration:
                 return
             except Exception:  # warcio raises whatever the damage leads to: zlib.error, ValueError, its own …
+                yield None
+                return
+            if len(content) < min(announced, MAX_RECORD):  # warcio gives what there is of a file that breaks off
                 yield None
                 return
             yield content if len(content) <= MAX_RECORD else None

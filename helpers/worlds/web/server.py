@@ -53,6 +53,7 @@ class Server:
 def serve(web: Web) -> Iterator[Server]:
     """Run the server of `web` on a free port of the loopback address until the block ends."""
     server, ready, failure = Server(0), threading.Event(), []
+    _bomb()  # made now, so that no request waits for it
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
@@ -174,4 +175,4 @@ async def _stream(
 @cache
 def _bomb() -> bytes:
     """A few hundred kilobytes that unpack to 256 MB."""
-    return gzip.compress(bytes(1 << 24), mtime=0) * 16  # members of a gzip file follow one another
+    return gzip.compress(bytes(1 << 22), mtime=0) * 64  # members of a gzip file follow one another

@@ -1,4 +1,4 @@
-"""A web made by hand, page by page and file by file, for the tests of the pipeline: nothing is drawn, so it is quick."""
+"""A web made by hand, page by page and file by file, for the tests of the pipeline: nothing has to be drawn."""
 
 from __future__ import annotations
 

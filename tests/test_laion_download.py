@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import sys
 from collections.abc import Iterator
@@ -188,13 +189,13 @@ def test_a_host_is_asked_for_its_rules_first_and_then_no_faster_than_it_wants(se
         assert [path for _, path in asked] == ["/robots.txt", "/.well-known/tdmrep.json", *paths]
         assert found[host].pause == pause
         moments = [moment for moment, _ in asked]
-        gaps = [b - a for a, b in zip(moments[1:], moments[2:], strict=False)]  # its wish is known after the first
+        gaps = [b - a for a, b in itertools.pairwise(moments)]  # its wish is known after the first
         assert all(gap > pause * 0.95 for gap in gaps)
 
 
 def test_what_each_site_forbids_is_known_before_its_pictures_are_asked_for(server: Server) -> None:
     hosts = sites()
-    found = visits(server, dict.fromkeys(hosts.values(), []))
+    found = visits(server, {key: [] for key in hosts.values()})
     url = {policy: f"http://{host}/pictures/a.jpg" for policy, host in hosts.items()}
     reasons = {policy: found[host].robots.reason(url[policy]) for policy, host in hosts.items()}
     assert {policy: reason for policy, reason in reasons.items() if reason} == {

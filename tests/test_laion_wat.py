@@ -229,7 +229,14 @@ def test_no_page_stops_the_html_parser() -> None:
         for link in metadata["Links"]:
             assert isinstance(link["url"], str) and link["path"] in ("IMG@/src", "IMG@/data-src", "A@/href")
     assert found > 4_000
-    html_metadata(b"<div>" * 50_000 + b"<img src=a.jpg alt=b>")
+
+
+def test_a_page_is_cut_off_where_it_is_nested_too_deeply() -> None:
+    # 200,000 open tags would keep the parser busy for minutes.
+    page = b"<img src=a.jpg>" + b"<div>" * 199_000 + b"<img src=b.jpg>"
+    assert [link["url"] for link in html_metadata(page)["Links"]] == ["a.jpg"]
+    page = b"<img src=a.jpg>" + b"<div></div>" * 50_000 + b"<img src=b.jpg>"
+    assert [link["url"] for link in html_metadata(page)["Links"]] == ["a.jpg", "b.jpg"]
 
 
 def test_no_archive_stops_the_record_reader(tmp_path: Path) -> None:

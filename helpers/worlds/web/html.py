@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 MAX_BYTES = 1_000_000  # Common Crawl cuts pages off at this length
+MAX_OPEN = 5_000  # tags that may be open at once; the parser's time grows with the square of the depth
 
 
 def html_metadata(data: bytes) -> dict[str, Any]:
@@ -12,11 +14,11 @@ def html_metadata(data: bytes) -> dict[str, Any]:
 
     Each link has a "path" such as "IMG@/src" or "A@/href", its "url" as the page wrote it and, for a picture that has
     one, its "alt". Pictures whose script loads them late name their file in `data-src`: "IMG@/data-src". Bytes that
-    are not UTF-8 are replaced; no input raises an error.
+    are not UTF-8 are replaced, and a page is cut off where it is nested too deeply; no input raises an error.
     """
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(data[:MAX_BYTES].decode("utf-8", "replace"))
+    tree = LexborHTMLParser(_shallow(data[:MAX_BYTES]).decode("utf-8", "replace"))
     head: dict[str, Any] = {}
     if (title := tree.css_first("title")) is not None:
         head["Title"] = title.text(deep=True)
@@ -40,3 +42,13 @@ def html_metadata(data: bytes) -> dict[str, Any]:
             link["alt"] = attributes["alt"] or ""  # a bare `alt` has no value
         links.append(link)
     return {"Head": head, "Links": links}
+
+
+def _shallow(data: bytes) -> bytes:
+    """`data` up to the tag with which more than MAX_OPEN would be open, if none were closed but by its own end tag."""
+    depth = 0
+    for tag in re.finditer(rb"<(/?)[a-zA-Z]", data):
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+        if depth > MAX_OPEN:
+            return data[: tag.start()]
+    return data

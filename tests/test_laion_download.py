@@ -209,6 +209,25 @@ def test_what_each_site_forbids_is_known_before_its_pictures_are_asked_for(serve
     assert all(not found[host].reservations for policy, host in hosts.items() if policy != "tdm file")
 
 
+def test_robots_txt_is_found_where_a_redirect_leads_and_nowhere_else() -> None:
+    rules = b"User-agent: *\nDisallow: /private/\n"
+
+    async def redirected(target: str) -> object:
+        answers = {"/robots.txt": Answer(301, [("Location", target)], b""), "/rules.txt": Answer(200, [], rules)}
+        host = Host(OPEN, None, QUICK, ".example")
+
+        async def get(url: str, max_bytes: int) -> Answer:
+            return answers.get(url.removeprefix(f"http://{OPEN}"), Answer(404, [], b""))
+
+        host.get = get
+        await host.introduce()
+        return host.robots.reason(f"http://{OPEN}/private/a.jpg")
+
+    assert asyncio.run(redirected("/rules.txt")) == "robots.txt"
+    for target in ("/robots.txt", "http://10.0.0.1/rules.txt", "/nowhere", ""):
+        assert asyncio.run(redirected(target)) is None
+
+
 def test_what_an_answer_forbids_is_not_kept(server: Server) -> None:
     found = visits(server, {OPEN: ["/not-for-another.jpg", "/not-for-us.jpg"]})
     assert isinstance(found[f"{OPEN}/not-for-another.jpg"], Answer)

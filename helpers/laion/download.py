@@ -181,11 +181,12 @@ class Host:
         """Read the host's robots.txt and, if `tdm`, its TDM reservations."""
         status, body = None, b""
         try:
-            answer = await self.get(f"http://{self.name}/robots.txt", MAX_ROBOTS)
+            answer = await self._followed(f"http://{self.name}/robots.txt", MAX_ROBOTS)
             status, body = answer.status, answer.body
         except Refused as reason:
-            # One that is too long is no disorder; what RFC 9309 wants read of it was not kept, so nothing is allowed.
-            status = None if reason.args[0] != "too large" else 503
+            # A status below 500, or a way that leads nowhere, is that of a file that is not there.
+            told = str(reason.args[0])
+            status = 404 if told.startswith(("status 4", "redirect", "too many")) else None
         self.robots = Robots(status, body, self.manners.robot)
         self.pause = max(self.pause, self.robots.delay)
         if tdm and not self.robots.unreachable:
@@ -198,7 +199,7 @@ class Host:
     async def picture(self, url: str, honour: tuple[str, ...]) -> tuple[Answer | None, str | None]:
         """The answer for a picture, or None and the reason why there is none."""
         try:
-            answer = await self._followed(url)
+            answer = await self._followed(url, self.manners.max_bytes, self.robots)
         except Refused as reason:
             return None, reason.args[0]
         kind = answer.header("content-type").partition(";")[0].strip().lower()
@@ -209,9 +210,10 @@ class Host:
             return None, f"{means} of the picture"
         return (answer, None) if answer.body else (None, "empty")
 
-    async def _followed(self, url: str) -> Answer:
+    async def _followed(self, url: str, max_bytes: int, robots: Robots | None = None) -> Answer:
+        """The answer with status 200 that `url` leads to, within this host and, if given, its `robots`."""
         for _ in range(self.manners.redirects + 1):
-            answer = await self.get(url, self.manners.max_bytes)
+            answer = await self.get(url, max_bytes)
             if answer.status == 200:
                 return answer
             if answer.status not in (301, 302, 303, 307, 308):
@@ -225,7 +227,7 @@ class Host:
             if host_of(url) != self.name:
                 # Another host's robots.txt and pace are another coroutine's.
                 raise Refused("redirect to another host")
-            if self.robots.reason(url):
+            if robots and robots.reason(url):
                 raise Refused("redirect to: robots.txt")
         raise Refused("too many redirects")
 

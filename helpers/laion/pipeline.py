@@ -7,7 +7,8 @@
 
 and the index at the end. Each job writes its account, a JSON file, last of all, and a job whose account is there is
 done: so a run that was killed goes on where it was. Only the accounts hold times; all else is the same, byte for byte,
-whenever the same files are read with the same settings on the same machine, by any engine.
+whenever the same files are read with the same settings on the same machine, by any engine, and the hosts answer as
+before.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ STEPS = {  # every step in order, and what it counts
 def report(out: Path) -> dict[str, Any]:
     """What each step of the run in `out` did: {"steps": [{step, unit, in, out, dropped, seconds}], "kept", …}.
 
-    The seconds are those of all workers together. Raises FileNotFoundError if there is no run, RuntimeError if the
+    The seconds are those of all workers together; a download's are those of all hosts, most of them spent waiting.
+    Raises FileNotFoundError if there is no run, RuntimeError if the
     counts do not add up.
     """
     if not (out / "run.json").is_file():

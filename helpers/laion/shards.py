@@ -7,6 +7,7 @@ The names in a shard are our own numbers: no address and no text of a stranger b
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,14 @@ def write_shard(path: Path, table: pa.Table, pictures: list[np.ndarray], side: i
     with whole(path) as temporary, wds.TarWriter(str(temporary), mtime=0) as tar:
         for key, alt, picture in zip(table["key"].to_pylist(), table["alt"].to_pylist(), pictures, strict=True):
             tar.write({"__key__": key, "png": centre_square(picture, side), "json": [alt]})
+
+
+def filter_shard(path: Path, keys: set[str]) -> None:
+    """Leave in the tar file `path` only the pairs whose keys are among `keys`, their bytes as they are."""
+    with whole(path) as temporary, tarfile.open(path) as old, tarfile.open(temporary, "w") as new:
+        for member in old:
+            if member.name.partition(".")[0] in keys:
+                new.addfile(member, old.extractfile(member))
 
 
 def with_features(table: pa.Table, features: np.ndarray) -> pa.Table:

@@ -109,7 +109,7 @@ def visits(server: Server, hosts: dict[str, list[str]], manners: Manners = QUICK
             found[f"{host.name}{path}"] = reason or answer
 
     gateway = Gateway(ADDRESS, server.port)
-    asyncio.run(visit_all(list(hosts), gateway, manners, visit, lambda name: None))
+    asyncio.run(visit_all(list(hosts), gateway, manners, visit))
     return found
 
 

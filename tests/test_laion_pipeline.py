@@ -329,16 +329,18 @@ for name in sys.argv[2:]:
 def test_memory_does_not_grow_with_the_pages(tmp_path: Path) -> None:
     from helpers.worlds.web.archive import write_warc, write_wat
 
-    images = "".join(f'<img src="{i}.jpg" alt="a picture of {"thing " * 30}{i}">' for i in range(20))
-    for name, n in (("few", 250), ("many", 2_500)):
-        pages = ((f"http://{OPEN}/{i}", {"Content-Type": "text/html"}, images.encode()) for i in range(n))
+    # Two texts of each page are kept, and eight dropped for being too short.
+    texts = ["abc" if i % 5 else f"a picture of {'thing ' * 10}{i}" for i in range(10)]
+    images = "".join(f'<img src="{"x" * 200}{i}.jpg" alt="{text}">' for i, text in enumerate(texts)).encode()
+    for name, n in (("few", 250), ("many", 3_000)):
+        pages = ((f"http://{OPEN}/{i}", {"Content-Type": "text/html"}, images) for i in range(n))
         write_warc(tmp_path / f"{name}.warc.gz", pages)
         write_wat(tmp_path / f"{name}.warc.gz", tmp_path / f"{name}.wat.gz")
     command = [sys.executable, "-c", MEMORY, str(tmp_path), "few", "many"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     pages, peaks = told[::2], [int(kilobytes) for kilobytes in told[1::2]]
-    assert pages == ["250", "2500"]
-    # The rows of the 2,250 more pages would take 45,000 times half a kilobyte and more.
+    assert pages == ["250", "3000"]
+    # The rows of the 2,750 more pages would take 27,500 times a kilobyte and more.
     assert peaks[1] - peaks[0] < 12_000
 
 

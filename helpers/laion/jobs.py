@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.files import write_json
+from helpers.files import whole, write_json
 from helpers.laion.download import Gateway, Manners
 from helpers.laion.optout import MEANS
-from helpers.laion.shards import write_table
 from helpers.laion.steps import DROPPED, TYPES, Ledger
 
 
@@ -18,7 +19,8 @@ class Settings:
     """What decides what comes out.
 
     Args:
-        threshold: the least cosine of a picture and its text.
+        threshold: the least cosine of a picture and its text. In a trial with 83 true and 26 wrong English texts three
+            in four of the true ones lay above 0.38, nine in ten of the wrong ones below 0.17.
         distance: perceptual hashes that differ in at most so many bits are those of one picture; -1: none is dropped.
         languages: those that are kept, () for all.
         honour: which refusals are honoured, of `optout.MEANS`.
@@ -63,12 +65,23 @@ class Job:
         """The JSON file that is there once the job is done."""
         return self.out / "accounts" / f"{self.name}.json"
 
-    def finish(self, ledger: Ledger, **facts: Any) -> dict[str, Any]:
-        """Write what was dropped, and the account; returns the account."""
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """A ledger whose dropped rows go to dropped/NAME.parquet."""
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
         schema = pa.schema([(n, pa.string() if n in ("step", "reason") else TYPES[n]) for n in _LOST])
-        write_table(self.out / "dropped" / f"{self.name}.parquet", pa.Table.from_pylist(ledger.dropped, schema=schema))
+        with (
+            whole(self.out / "dropped" / f"{self.name}.parquet") as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            ledger = Ledger(lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema=schema)))
+            yield ledger
+            ledger.flush(ledger.dropped)
+
+    def finish(self, ledger: Ledger, **facts: Any) -> dict[str, Any]:
+        """Write the account, and return it."""
         account = {"counts": ledger.facts()} | facts
         write_json(self.account, account)
         return account

@@ -21,7 +21,7 @@ from helpers.laion.language import language_step
 from helpers.laion.optout import opt_out_step, robots_step
 from helpers.laion.pictures import examine, picture_step
 from helpers.laion.shards import with_features, write_shard, write_table
-from helpers.laion.steps import Ledger, empty, with_columns
+from helpers.laion.steps import TYPES, Ledger, empty, with_columns
 from helpers.laion.urls import seen_step, url_step
 
 if TYPE_CHECKING:
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 
 
 def extract(job: Job) -> dict[str, Any]:
-    """From a WAT file to a table of pictures with texts, sorted by nothing, a few hundred pages at a time."""
+    """From a WAT file to a table of pictures with texts, some hundred pages at a time."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ledger, hosts, settings = Ledger(), Counter(), job.settings
-    with whole(job.out / "links" / f"{job.name}.parquet") as temporary:
-        writer = None
+    hosts, settings = Counter(), job.settings
+    schema = pa.schema([(name, TYPES[name]) for name in LINKS])
+    with (
+        job.ledger() as ledger,
+        whole(job.out / "links" / f"{job.name}.parquet") as temporary,
+        pq.ParquetWriter(temporary, schema) as writer,
+    ):
         for table, seen, dropped in wat.pages(job.given):
             ledger.count("wat", "records", seen, dropped)
             table = ledger.run("alt", partial(alt_step, least=settings.least_alt), table, "links")
             table = ledger.run("language", partial(language_step, languages=settings.languages), table, "links")
             table = ledger.run("address", partial(url_step, suffix=_suffix(job)), table, "links")
             hosts.update(table["host"].to_pylist())
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
             writer.write_table(table)
-        if writer is None:
-            pq.write_table(empty(*LINKS), temporary)
-        else:
-            writer.close()
     return job.finish(ledger, hosts=dict(sorted(hosts.items())))
 
 
@@ -68,10 +68,11 @@ def download(job: Job) -> dict[str, Any]:
     # In a thread of its own, as a notebook's kernel has an event loop running in this one.
     with ThreadPoolExecutor(1) as thread:
         visited = [host for host in job.given if not host_account(job.out, host).exists()]
-        visit = partial(_visit, job=job)
-        thread.submit(
-            asyncio.run, visit_all(visited, job.gateway, job.settings.manners, visit, lambda _: None)
-        ).result()
+        visits = visit_all(visited, job.gateway, job.settings.manners, partial(_visit, job=job))
+        try:
+            thread.submit(asyncio.run, visits).result()
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
     return {"hosts": len(job.given)}
 
 
@@ -81,24 +82,26 @@ def host_account(out: Path, host: str) -> Path:
 
 async def _visit(host: Host, job: Job) -> None:
     """Everything that is asked of one host, in the order in which the pages name it."""
-    out, settings, ledger = job.out, job.settings, Ledger()
-    links = sorted((out / "links").glob("*.parquet"))
-    table = await asyncio.to_thread(_links_of, links, host.name)
-    table = ledger.run("seen", seen_step, table, "links")
-    start = time.perf_counter()
-    await host.introduce("tdm" in settings.honour)
-    if "robots" in settings.honour:
-        table = ledger.run("robots", partial(robots_step, robots=host.robots), table, "links")
-    opt_out = partial(opt_out_step, reservations=host.reservations, honour=settings.honour)
-    table = ledger.run("opt-out", opt_out, table, "links")
-    with whole(out / "hosts" / f"{host.name}.bytes") as temporary, temporary.open("w+b") as file:
+    out, settings, own = job.out, job.settings, Job(f"host-{host.name}", job.out, job.settings)
+    table = await asyncio.to_thread(_links_of, sorted((out / "links").glob("*.parquet")), host.name)
+    with (
+        own.ledger() as ledger,
+        whole(out / "hosts" / f"{host.name}.bytes") as temporary,
+        temporary.open("w+b") as file,
+    ):
+        table = ledger.run("seen", seen_step, table, "links")
+        start = time.perf_counter()
+        await host.introduce("tdm" in settings.honour)
+        if "robots" in settings.honour:
+            table = ledger.run("robots", partial(robots_step, robots=host.robots), table, "links")
+        opt_out = partial(opt_out_step, reservations=host.reservations, honour=settings.honour)
+        table = ledger.run("opt-out", opt_out, table, "links")
         table = await _pictures(host, table, settings, file, ledger, start)
 
         def read(offset: int, length: int) -> bytes:
             file.seek(offset)
             return file.read(length)
 
-        own = Job(f"host-{host.name}", out, settings)
         step = partial(
             picture_step,
             read=read,
@@ -148,14 +151,15 @@ def compare(job: Job) -> dict[str, Any]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    ledger, files = Ledger(), sorted((job.out / "hosts").glob("*.parquet"))
+    files = sorted((job.out / "hosts").glob("*.parquet"))
     hashes = ["page", "link", "url", "alt", "host", "offset", "length", "sha256", "phash"]
     parts = [pq.read_table(file, columns=hashes) for file in files] or [empty(*hashes)]
     # The first page to show a picture keeps it, whichever host answered first.
     table = pa.concat_tables(parts).sort_by([("page", "ascending"), ("link", "ascending"), ("url", "ascending")])
     table = with_columns(table, key=[f"{i:09d}" for i in range(table.num_rows)])
-    table = ledger.run("same bytes", exact_step, table)
-    table = ledger.run("same look", partial(look_step, distance=job.settings.distance), table)
+    with job.ledger() as ledger:
+        table = ledger.run("same bytes", exact_step, table)
+        table = ledger.run("same look", partial(look_step, distance=job.settings.distance), table)
     places = table.select(["key", "host", "offset"])
     n = 0
     for start in range(0, places.num_rows, job.settings.part):
@@ -187,15 +191,15 @@ def score(job: Job) -> dict[str, Any]:
     from helpers.laion.similarity import clip, image_features, similarity_step
     from helpers.laion.tags import tag_step
 
-    ledger, settings = Ledger(), job.settings
     table = pq.read_table(job.out / "plan" / f"{job.given:05d}.parquet")
     pictures = [_picture(job.out, row) for row in table.select(_PLACE).to_pylist()]
     features = image_features(pictures)
-    step = partial(similarity_step, images=features, threshold=settings.threshold)
+    step = partial(similarity_step, images=features, threshold=job.settings.threshold)
     numbered = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
-    kept = ledger.run("similarity", step, numbered)
-    rows = kept["row"].to_pylist()
-    kept = ledger.run("tags", partial(tag_step, images=features[rows]), kept.drop_columns("row"))
+    with job.ledger() as ledger:
+        kept = ledger.run("similarity", step, numbered)
+        rows = kept["row"].to_pylist()
+        kept = ledger.run("tags", partial(tag_step, images=features[rows]), kept.drop_columns("row"))
     name = f"{job.given:05d}"
     side = clip().model.visual.image_size[0]
     write_shard(job.out / "shards" / f"{name}.tar", kept, [pictures[i] for i in rows], side)

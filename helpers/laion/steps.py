@@ -45,11 +45,16 @@ class Count:
 
 
 class Ledger:
-    """The accounts of one job, and the rows that were dropped, each with its step and reason."""
+    """The accounts of one job, and the rows that were dropped, each with its step and reason.
 
-    def __init__(self) -> None:
+    flush: called with the dropped rows whenever there are `at_once` of them, and then they are forgotten, so that a
+    long job does not fill the memory with them; without it all are kept in `dropped`.
+    """
+
+    def __init__(self, flush: Callable[[list[dict[str, Any]]], None] | None = None, at_once: int = 1_000) -> None:
         self.counts: dict[str, Count] = {}
         self.dropped: list[dict[str, Any]] = []
+        self.flush, self.at_once = flush, at_once
 
     def count(self, step: str, unit: str, entered: int, dropped: dict[str, int], seconds: float = 0.0) -> None:
         """Note that of `entered` units all but those in `dropped` left."""
@@ -80,6 +85,9 @@ class Ledger:
         kept_columns = [c for c in DROPPED if c in lost.column_names]
         for row in lost.select([*kept_columns, "drop"]).to_pylist():
             self.dropped.append({"step": name, "reason": row.pop("drop"), **row})
+        if self.flush and len(self.dropped) >= self.at_once:
+            self.flush(self.dropped)
+            self.dropped = []
         return marked.filter(pc.is_null(marked["drop"])).drop_columns("drop")
 
     def facts(self) -> list[dict[str, Any]]:

@@ -383,7 +383,7 @@ def test_a_run_in_use_is_left_alone(made: Path, web: Web) -> None:
         command_line.main(["laion", "run", "--web", str(web.folder), "--out", str(made)])
 
 
-def test_the_command_runs_from_a_web_to_a_report(web: Web, made: Path, tmp_path: Path) -> None:
+def test_the_command_runs_from_a_web_to_a_report(web: Web, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

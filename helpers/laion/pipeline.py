@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -62,8 +63,7 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / "lock", timeout=0):
         _same_run(wats, out, gateway, settings)
-        for left in out.rglob("*.tmp"):  # by processes that were killed
-            left.unlink()
+        _sweep(out)
         with engine(engine_name, workers, out / "scratch") as executor:
             do = partial(_round, executor, told)
             jobs = [
@@ -79,8 +79,16 @@ def run(
             (planned,) = do("compare", compare, [Job("compare", out, settings)])
             jobs = [Job(f"part-{i:05d}", out, settings, i) for i in range(planned["parts"])]
             do("score", score, jobs)
+        _sweep(out)  # a worker that was killed while the others went on left its half-written files
         _index(out, planned["parts"])
     return report(out)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what processes left that were killed, and Dask's scratch folder; nobody may be at work in `out`."""
+    for left in out.rglob("*.tmp"):
+        left.unlink()
+    shutil.rmtree(out / "scratch", ignore_errors=True)
 
 
 def _same_run(wats: Sequence[Path], out: Path, gateway: Gateway, settings: Settings) -> None:

@@ -1,31 +1,21 @@
-"""Run claims, make and measure models: `python -m experiments list | run | report | train | measure | evaluate`."""
+"""Run claims, make models, crawl: `python -m experiments list | run | report | train | measure | evaluate | laion`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
 
+from experiments import laion
+from experiments.arguments import whole_number
 from experiments.registry import all_experiments, all_models
 from experiments.runner import Experiment, report, result_path, run
 from experiments.shipped import evaluate, measure_again, train
 from helpers.weights.pretrained import load
 from helpers.weights.store import WeightsError
-
-
-def whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers from `least`."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
-        return int(text)
-
-    return number
 
 
 def state(experiment: Experiment) -> str:
@@ -74,8 +64,11 @@ def main(arguments: list[str] | None = None) -> None:
     sub.add_argument("model", choices=shipped)
     sub.add_argument("--test-seed", type=whole_number(0), required=True, help="any seed: it decides the scenes")
     sub.add_argument("--scenes", type=whole_number(1), default=1_000, help="scenes of each kind (default: 1000)")
+    laion.add_commands(commands.add_parser("laion", help="LAION-5B in miniature: a web, its crawl, its data set"))
     args = parser.parse_args(arguments)
-    if args.command == "list":
+    if args.command == "laion":
+        laion.main(args)
+    elif args.command == "list":
         for name, experiment in experiments.items():
             print(f"{name}: {state(experiment)}\n    {experiment.hypothesis}")
     elif args.command == "run":

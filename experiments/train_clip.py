@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 from torch import nn
 
-from experiments.__main__ import whole_number
+from experiments.arguments import whole_number
 from helpers.files import whole
 from helpers.models.clip import CONFIGURATION, build_clip, clamp_scale, image_features, text_features, unsupported
 from helpers.training.device import pick_device

@@ -13,7 +13,7 @@ from tools import ROOT, find_notebooks
 
 # What is higher may import what is lower, and its own folder.
 FLOORS = ("helpers.files helpers.cores", "helpers.worlds", "helpers.models", "helpers.training", "helpers.weights",
-          "helpers.page", "experiments", "tools")  # fmt: skip
+          "helpers.laion", "helpers.page", "experiments", "tools")  # fmt: skip
 
 
 def modules(root: Path) -> dict[str, Path]:

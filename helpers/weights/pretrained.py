@@ -119,8 +119,23 @@ def _words(name: str) -> dict[str, Any]:
     return {"model": WordEmbedding.from_packed(pieces, load_state(shipped(WEIGHTS)))}
 
 
+def _palm_e(name: str) -> dict[str, Any]:
+    from torchvision.transforms.v2 import CenterCrop, Compose, PILToTensor, Resize
+
+    from helpers.models.palm_e import build_palm_e
+    from helpers.worlds.table.sentences import table_tokenizer
+
+    configuration = load_result(name)["configuration"]
+    model = build_palm_e(**configuration)
+    model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
+    side = configuration["image"]
+    pictures = _pictures(Compose([Resize(side), CenterCrop(side), PILToTensor()]))
+    return {"model": model, "preprocess": pictures, "tokenizer": table_tokenizer()}
+
+
 OURS = {
     "squeezenet1_1": _squeezenet,
+    "palm-e": _palm_e,
     "street-clip": _street_clip,
     "street-resnet": _street_reader,
     "street-vit": _street_reader,

@@ -34,7 +34,7 @@ class TableEnv(gym.Env):
 
     Args:
         size: of the pictures, in pixels.
-        split: of the tasks, as in `sample_task`; so is `kind`.
+        split: of the tasks, as in `sample_task`; so are `kind` and `held_out_wording`.
         slips: the share of possible steps that fail.
         disturbances: how often something happens in an episode, at moments that fall within the oracle's plan.
         longest: the most steps of an episode.
@@ -54,6 +54,7 @@ class TableEnv(gym.Env):
         disturbances: int = 1,
         longest: int = 20,
         render_mode: str | None = None,
+        held_out_wording: bool = False,
     ) -> None:
         if type(size) is not int or not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"size: {size!r} is not a whole number of pixels from {SIZES[0]} to {SIZES[1]}")
@@ -66,6 +67,7 @@ class TableEnv(gym.Env):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: {render_mode!r} is not rgb_array or None")
         self.size, self.split, self.kind, self.slips = size, split, kind, slips
+        self.held_out_wording = held_out_wording
         self.disturbances, self.longest, self.render_mode = disturbances, longest, render_mode
         self.action_space = gym.spaces.MultiDiscrete([len(SKILLS), MAX_THINGS, len(TARGETS)])
         self.observation_space = gym.spaces.Dict(
@@ -74,12 +76,15 @@ class TableEnv(gym.Env):
             instruction=gym.spaces.Text(200, charset=LETTERS),
         )
         self.task: Task | None = None
+        self._drawn: tuple | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Begin an episode with a new task, or with the Task in `options` {"task": …}."""
         super().reset(seed=seed)
         rng = self.np_random
-        self.task = (options or {}).get("task") or sample_task(rng, self.split, self.kind)
+        self.task = (options or {}).get("task")
+        if self.task is None:
+            self.task = sample_task(rng, self.split, self.kind, self.held_out_wording)
         self.scene: Scene = self.task.scene
         self.image_seed, self.taken = int(rng.integers(2**31)), 0
         try:
@@ -127,11 +132,17 @@ class TableEnv(gym.Env):
 
     def render(self) -> np.ndarray | None:
         """The table as it is now, in the mode "rgb_array"."""
-        return render(self.scene, self.size, self.image_seed) if self.render_mode and self.task else None
+        return self.picture() if self.render_mode and self.task else None
+
+    def picture(self) -> np.ndarray:
+        """The table as it is now: uint8 [size, size, 3]. The same picture is not drawn twice in a row."""
+        if self._drawn is None or self._drawn[0] != (self.scene, self.image_seed):
+            self._drawn = (self.scene, self.image_seed), render(self.scene, self.size, self.image_seed)
+        return self._drawn[1].copy()
 
     def _observation(self) -> dict[str, Any]:
         return {
-            "image": render(self.scene, self.size, self.image_seed),
+            "image": self.picture(),
             "state": state_vector(self.scene),
             "instruction": self.task.instruction,
         }

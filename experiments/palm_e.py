@@ -42,11 +42,11 @@ from helpers.worlds.table.sentences import Part, seen, sentences, table_tokenize
 from helpers.worlds.table.skills import DONE, Refusal
 
 SIZE = 96
-LANGUAGE = {"vocabulary": 704, "length": 352, "width": 160, "layers": 5, "heads": 5}
-GRID = {"image": SIZE, "patch": 12, "size": 128, "layers": 4}
+LANGUAGE = {"vocabulary": 704, "length": 288, "width": 128, "layers": 4, "heads": 4}
+GRID = {"image": SIZE, "patch": 16, "size": 128, "layers": 5}
 CONFIGURATION = {"language": LANGUAGE, "encoder": "grid", **GRID}
 WORDS = 0.1  # the share of the steps in which only text is read
-TEXTS = 4  # so many times as many texts as pictures are in a batch: they are shorter
+TEXTS = 2  # so many times as many texts as pictures are in a batch: they are shorter
 TURNS = 3  # lessons about a picture in a sentence, before its caption
 CAPTIONED = 0.35  # the share of sentences that end with the caption
 PAIRED = 0.5  # how often a picture that has a lesson about two pictures is used for it
@@ -303,7 +303,7 @@ SHIPPED = ShippedModel(
     "palm-e",
     Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
     scenes=36_000,
-    epochs=13,
+    epochs=7,
     batch=32,
     build=lambda seed: seeded(lambda: build_palm_e(LANGUAGE, "grid", **GRID), seed),
     batches=batches,

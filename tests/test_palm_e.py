@@ -190,7 +190,7 @@ def test_frozen_words_stay_and_the_encoder_learns() -> None:
     parts = (*batch(rows), pictures(2))
     for model, still in ((frozen, True), (tuned, False)):
         before = {name: p.clone() for name, p in model.state_dict().items()}
-        fit(model, lambda first: iter([parts] * 12), answer_loss, Recipe(12, 3e-3), progress=False)
+        fit(model, lambda first: iter([parts] * 4), answer_loss, Recipe(4, 3e-3), progress=False)
         same = {name: torch.equal(before[name], p) for name, p in model.state_dict().items()}
         words = [equal for name, equal in same.items() if name.startswith("language.")]
         assert all(words) == still and any(words) <= still
@@ -208,7 +208,7 @@ def test_each_encoder_learns_to_tell_two_tables_apart(encoder: str) -> None:
     states = torch.from_numpy(np.stack([state_vector(scene) for scene in tables]))
     shown = {"grid": (images,), "objects": (images, masks), "state": (states,)}[encoder]
     parts = (*batch(rows), *shown)
-    run = fit(model, lambda first: iter([parts] * 60), answer_loss, Recipe(60, 3e-3), progress=False)
+    run = fit(model, lambda first: iter([parts] * 40), answer_loss, Recipe(40, 4e-3), progress=False)
     assert run.losses[-1] < 0.25 < run.losses[0]
     shuffled = [part[[1, 2, 3, 0]] for part in shown]
     assert answer_loss(model, *parts[:4], *shuffled).item() > 4 * run.losses[-1]  # it looks

@@ -2,7 +2,7 @@
 
 A sentence has places, marked by a special token, where the embeddings of pictures, of objects or of a state stand
 instead of those of words. They take positions as words do, and the language model treats all alike (section 3). *Ours,
-smaller:* 1.7 million parameters of language model instead of 8 to 540 billion, and encoders trained from the start.
+smaller:* a million parameters of language model instead of 8 to 540 billion, and encoders trained from the start.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class GridEncoder(nn.Module):
     uint8 [K, 3, S, S] -> float [K, N, D]. Raises ValueError for another dtype or shape.
     """
 
-    def __init__(self, width: int, image: int = 96, patch: int = 12, size: int = 128, layers: int = 4) -> None:
+    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 5) -> None:
         super().__init__()
         self.vit = VisionTransformer(image, patch, size, layers, heads=4, mlp=4 * size, classes={})
         self.project = nn.Linear(size, width)
@@ -83,7 +83,7 @@ class ObjectEncoder(nn.Module):
 
     places = 8
 
-    def __init__(self, width: int, image: int = 96, patch: int = 12, size: int = 128, layers: int = 4) -> None:
+    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 5) -> None:
         super().__init__()
         self.grid = GridEncoder(width, image, patch, size, layers)
         self.mlp = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, width))

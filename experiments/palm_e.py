@@ -23,10 +23,9 @@ from torch import nn
 from experiments.runner import Figures, environment
 from experiments.shipped import TEST_SEED, ShippedModel
 from helpers.files import code_digest, whole, write_json
-from helpers.models.language import LanguageModel
-from helpers.models.palm_e import PalmE, answer_loss, build_palm_e
+from helpers.models.palm_e import answer_loss, build_palm_e
 from helpers.models.robot import Observation, Robot, play
-from helpers.training.fit import Batch, Recipe, fit, seeded
+from helpers.training.fit import Batch, Recipe, seeded
 from helpers.training.statistics import share
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import captions as street_captions
@@ -152,15 +151,6 @@ def as_sentences(chosen: list[Sentence], tables: Drawn, streets: Drawn) -> Batch
 def loss(model: nn.Module, *batch: torch.Tensor) -> torch.Tensor:
     """The mean loss of the answers' tokens, or of all of a text's."""
     return answer_loss(model, *batch)
-
-
-def pretrained_language(steps: int, seed: int, batch: int = 128) -> LanguageModel:
-    """A language model that has read text only, for the arms that start with words."""
-    model = seeded(lambda: LanguageModel(**LANGUAGE), seed)
-    bare = PalmE(model, nn.Identity())
-    read = (as_text(text_rows(step, batch, seed)) for step in range(steps))
-    fit(bare, lambda first: read, answer_loss, Recipe(steps, 1e-3, seed=seed), progress=False)
-    return model
 
 
 # What it can do

@@ -154,6 +154,12 @@ def test_answers_do_not_depend_on_what_is_asked_beside_them() -> None:
     assert [s.probability for s in together] == pytest.approx([s.probability for s in alone], rel=1e-3)
 
 
+def test_whatever_is_typed_is_answered() -> None:
+    for prompt in ("", "?" * 3_000, "<img> <eot> <sep>", "\u00e4\U0001f600 \n", "put the red block on " * 400):
+        (said,) = robot("grid").answer([prompt], [[observations(1)[0]]])
+        assert isinstance(said.text, str)
+
+
 def test_every_oracle_answer_fits_into_the_longest_answer() -> None:
     from helpers.worlds.table.lessons import lessons
 

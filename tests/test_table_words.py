@@ -247,3 +247,26 @@ def test_wrong_arguments_are_named() -> None:
         with pytest.raises(ValueError, match=message):
             Tables(*arguments)
     assert scene_at("train", 0) != Tables("train", 3).scene(0)
+
+
+# The words' pieces
+
+
+def test_the_stored_vocabulary_is_made_by_its_command() -> None:
+    from helpers.worlds.table.sentences import VOCABULARY
+    from tools.make_street_tokenizer import vocabulary
+    from tools.make_table_tokenizer import SIZE, corpus
+
+    assert vocabulary(corpus(), SIZE) == VOCABULARY.read_text(encoding="utf-8")
+
+
+def test_words_of_the_table_are_single_pieces_and_come_back() -> None:
+    from helpers.worlds.table.sentences import table_tokenizer
+
+    tokenizer = table_tokenizer()
+    for i in range(30):
+        for lesson in lessons("test", 3, i):
+            for text in (lesson.prompt, lesson.answer):
+                ids = tokenizer.encode(text)
+                assert tokenizer.decode(ids) == text.lower()
+                assert len(ids) <= 1.15 * len(re.findall(r"\w+|[^\w\s]", text)) + 1, text

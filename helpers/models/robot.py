@@ -24,6 +24,7 @@ from helpers.worlds.tokenizer import StreetTokenizer
 
 LONGEST_ANSWER = {"step": 20, "plan": 100, "caption": 90}  # tokens; every other answer is short
 _SHORT = 8
+LONGEST_PROMPT = 96  # tokens; twice as many as the longest instruction of the table world with its history has
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,12 @@ class Robot:
     def answer(
         self, prompts: Sequence[str], pictures: Sequence[Sequence[Observation]], steps: int = _SHORT
     ) -> list[Said]:
-        """Answer each prompt, which is about its own pictures, with at most `steps` tokens."""
+        """Answer each prompt, which is about its own pictures, with at most `steps` tokens.
+
+        Of a prompt that is too long, as a person may type one, the beginning is read.
+        """
         rows = [
-            seen(len(of_one), self.model.encoder.places, self.encoder != "grid") + turn(prompt)
+            seen(len(of_one), self.model.encoder.places, self.encoder != "grid") + turn(self._cut(prompt))
             for prompt, of_one in zip(prompts, pictures, strict=True)
         ]
         batch = sentences(self.tokenizer, rows, left=True)
@@ -103,6 +107,10 @@ class Robot:
         )
         probability = written.probability.tolist()
         return [Said(self.tokenizer.decode(ids), p) for ids, p in zip(written.ids, probability, strict=True)]
+
+    def _cut(self, prompt: str) -> str:
+        ids = self.tokenizer.encode(prompt)
+        return prompt if len(ids) <= LONGEST_PROMPT else self.tokenizer.decode(ids[:LONGEST_PROMPT])
 
     def answer_lessons(self, lessons: Sequence[Lesson], pictures: Sequence[Sequence[Observation]]) -> list[Said]:
         """Answer the prompts of lessons of one kind."""

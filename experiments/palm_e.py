@@ -293,7 +293,7 @@ SHIPPED = ShippedModel(
     "palm-e",
     Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
     scenes=36_000,
-    epochs=7,
+    epochs=6,
     batch=32,
     build=lambda seed: seeded(lambda: build_palm_e(LANGUAGE, "grid", **GRID), seed),
     batches=batches,

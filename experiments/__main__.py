@@ -63,7 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
     sub = commands.add_parser("evaluate", help="measure a shipped network on scenes drawn afresh; prints JSON")
     sub.add_argument("model", choices=shipped)
     sub.add_argument("--test-seed", type=whole_number(0), required=True, help="any seed: it decides the scenes")
-    sub.add_argument("--scenes", type=whole_number(1), default=1_000, help="scenes of each kind (default: 1000)")
+    scenes = "scenes of each kind, or a robot's episodes (default: 1000)"
+    sub.add_argument("--scenes", "--episodes", type=whole_number(1), default=1_000, help=scenes)
     laion.add_commands(commands.add_parser("laion", help="LAION-5B in miniature: a web, its crawl, its data set"))
     args = parser.parse_args(arguments)
     if args.command == "laion":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -37,7 +37,12 @@ def corpus(n: int = SCENES) -> Iterator[str]:
 
 
 def train(n: int = SCENES, size: int = SIZE) -> str:
-    """The vocabulary as JSON text."""
+    """The vocabulary of the street world as JSON text."""
+    return vocabulary(corpus(n), size)
+
+
+def vocabulary(texts: Iterable[str], size: int) -> str:
+    """A vocabulary of `size` pieces, learned from `texts`, as JSON text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -48,7 +53,7 @@ def train(n: int = SCENES, size: int = SIZE) -> str:
         initial_alphabet=sorted(set(pre_tokenizers.ByteLevel.alphabet()) - _IMPOSSIBLE),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((" " + text for text in corpus(n)), trainer)
+    tokenizer.train_from_iterator((" " + text for text in texts), trainer)
     tokenizer.add_special_tokens([EOT])
     return tokenizer.to_str(pretty=True) + "\n"
 
@@ -58,14 +63,18 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="compare with the stored file, write nothing")
     parser.add_argument("--out", type=Path, default=VOCABULARY)
     arguments = parser.parse_args()
-    text = train().encode()
-    if arguments.check:
-        if not arguments.out.exists() or arguments.out.read_bytes() != text:
-            raise SystemExit(f"{arguments.out} is not what the sources give; run python -m tools.make_street_tokenizer")
+    write_or_check(train().encode(), arguments.out, arguments.check, "python -m tools.make_street_tokenizer")
+
+
+def write_or_check(text: bytes, out: Path, check: bool, command: str) -> None:
+    """Write the vocabulary, or end the program if the stored one is another; `command` makes it."""
+    if check:
+        if not out.exists() or out.read_bytes() != text:
+            raise SystemExit(f"{out} is not what the sources give; run {command}")
     else:
-        with whole(arguments.out) as temporary:
+        with whole(out) as temporary:
             temporary.write_bytes(text)
-    print(f"{arguments.out.name}: {len(text):,} bytes, sha256 {hashlib.sha256(text).hexdigest()}")
+    print(f"{out.name}: {len(text):,} bytes, sha256 {hashlib.sha256(text).hexdigest()}")
 
 
 if __name__ == "__main__":

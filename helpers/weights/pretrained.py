@@ -48,8 +48,8 @@ def load(name: str, *, download: bool = False, cache: Path | None = None) -> Pre
 
     name: one of
       - ours: "squeezenet1_1" (ImageNet), "street-clip", "street-resnet", "street-vit", "street-text" (a decoder of
-        text alone), "street-simvlm", "street-visualgpt", "street-vilbert" (which reads regions), "words" (the text
-        encoder of `helpers.models.words`);
+        text alone), "street-simvlm", "street-visualgpt", "street-vilbert" (which reads regions), "palm-e" (the
+        robot), "words" (the text encoder of `helpers.models.words`);
       - a classifier of torchvision, such as "alexnet" or "vit_b_16";
       - a CLIP of open_clip with a tag of `open_clip.list_pretrained()`, such as "ViT-B-32/openai", or without one: then
         its first tag that begins with laion2b_s is meant, or else its first.
@@ -64,8 +64,8 @@ def load(name: str, *, download: bool = False, cache: Path | None = None) -> Pre
     """
     if name in UNTRAINED:
         raise WeightsError(
-            f"{name!r} has not been trained yet: `python -m experiments train {name}` makes its weights, in at most 90 "
-            "minutes on two cores."
+            f"{name!r} has not been trained yet: `python -m experiments train {name}` makes its weights, in one to two "
+            "hours on two cores."
         )
     if name in OURS:
         return _ours(name, "it was asked for by name")
@@ -140,8 +140,23 @@ def _words(name: str) -> dict[str, Any]:
     return {"model": WordEmbedding.from_packed(pieces, load_state(shipped(WEIGHTS)))}
 
 
+def _palm_e(name: str) -> dict[str, Any]:
+    from torchvision.transforms.v2 import CenterCrop, Compose, PILToTensor, Resize
+
+    from helpers.models.palm_e import build_palm_e
+    from helpers.worlds.table.sentences import table_tokenizer
+
+    configuration = load_result(name)["configuration"]
+    model = build_palm_e(**configuration)
+    model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
+    side = configuration["image"]
+    pictures = _pictures(Compose([Resize(side), CenterCrop(side), PILToTensor()]))
+    return {"model": model, "preprocess": pictures, "tokenizer": table_tokenizer()}
+
+
 OURS = {
     "squeezenet1_1": _squeezenet,
+    "palm-e": _palm_e,
     "street-clip": _street_clip,
     "street-resnet": _street_reader,
     "street-vit": _street_reader,
@@ -152,7 +167,7 @@ OURS = {
     "words": _words,
 }
 # Ours whose weights are not in data/ yet. A name leaves this list in the change that adds them.
-UNTRAINED = ("street-text", "street-simvlm", "street-visualgpt", "street-vilbert")
+UNTRAINED = ("street-text", "street-simvlm", "street-visualgpt", "street-vilbert", "palm-e")
 
 
 def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.ndarray], torch.Tensor]:

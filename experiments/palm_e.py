@@ -1,0 +1,305 @@
+"""Train and measure the robot's model of the table world: `python -m experiments train palm-e`.
+
+In the first steps the language model reads text alone, lessons and sentences about streets; then pictures are
+interleaved, and only answers count (Driess et al. 2023, section 3). One model learns all tasks: the next step, a whole
+plan, questions, what is possible, whether a step succeeded, and captions, of the table and of the street.
+`python -m experiments evaluate palm-e --test-seed N --episodes K` lets it act on tables drawn afresh.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from experiments.runner import Figures, environment
+from experiments.shipped import TEST_SEED, ShippedModel
+from helpers.files import code_digest, whole, write_json
+from helpers.models.palm_e import answer_loss, build_palm_e
+from helpers.models.robot import Observation, Robot, play
+from helpers.training.fit import Batch, Recipe, seeded
+from helpers.training.statistics import share
+from helpers.worlds.drawn import Drawn
+from helpers.worlds.street.captions import captions as street_captions
+from helpers.worlds.street.questions import questions as street_questions
+from helpers.worlds.street.sample import scene_at as street_at
+from helpers.worlds.streets import load_street
+from helpers.worlds.table.captions import overlap
+from helpers.worlds.table.drawing.render import render
+from helpers.worlds.table.env import TableEnv
+from helpers.worlds.table.lessons import PICTURES, Lesson, image_seed, lessons, load_table, moment
+from helpers.worlds.table.planner import next_step
+from helpers.worlds.table.sentences import Part, seen, sentences, table_tokenizer, turn
+from helpers.worlds.table.skills import DONE, Refusal
+
+SIZE = 96
+LANGUAGE = {"vocabulary": 704, "length": 288, "width": 128, "layers": 4, "heads": 4}
+GRID = {"image": SIZE, "patch": 16, "size": 128, "layers": 5}
+CONFIGURATION = {"language": LANGUAGE, "encoder": "grid", **GRID}
+WORDS = 0.1  # the share of the steps in which only text is read
+TEXTS = 2  # so many times as many texts as pictures are in a batch: they are shorter
+TURNS = 3  # lessons about a picture in a sentence, before its caption
+CAPTIONED = 0.35  # the share of sentences that end with the caption
+PAIRED = 0.5  # how often a picture that has a lesson about two pictures is used for it
+STREETS = 0.15  # the share of pictures that are streets
+STREET_CAPTION = "describe the street."
+EPISODES, SLIPS, DISTURBANCES = 320, 0.1, 1  # of a test
+TOGETHER = 32  # episodes, or questions, that are answered at once
+
+
+# What is learned from
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """The parts of a sentence, and the pictures that it shows, as numbers in its world."""
+
+    parts: list[Part]
+    pictures: tuple[int, ...]
+    street: bool = False
+
+
+def street_lessons(number: int, split: str = "train") -> list[Lesson]:
+    """What is asked of a street: its caption, and questions with their answers."""
+    scene = street_at(split, number)
+    asked = street_questions(scene, [0, number])
+    told = street_captions(scene, 1, [0, number])[0]
+    return [Lesson("question", qa.question, qa.answer) for qa in asked] + [Lesson("caption", STREET_CAPTION, told)]
+
+
+def sentence_of(number: int, about: Sequence[Lesson], places: int, rng: np.random.Generator, street: bool) -> Sentence:
+    """One sentence about picture `number`, or about it and one before it, with several of its lessons."""
+    pairs = [lesson for lesson in about if len(lesson.pictures) == 2]
+    if pairs and rng.random() < PAIRED:
+        chosen = [pairs[int(rng.random() * len(pairs))]]
+    else:
+        single = [lesson for lesson in about if len(lesson.pictures) == 1]
+        short = [lesson for lesson in single if lesson.kind != "caption"]
+        chosen = [short[k] for k in rng.permutation(len(short))[:TURNS]]
+        if rng.random() < CAPTIONED:
+            chosen += [lesson for lesson in single if lesson.kind == "caption"]
+    shown = chosen[0].pictures
+    turns = [part for lesson in chosen for part in turn(lesson.prompt, lesson.answer)]
+    return Sentence([*seen(len(shown), places), *turns], tuple(number + k for k in shown), street)
+
+
+def text_rows(step: int, n: int, seed: int) -> list[list[Part]]:
+    """`n` texts without pictures, the same for the same step: lessons of tables and streets that are not drawn."""
+    rng = np.random.default_rng([0x7E7, seed, step])
+    rows = []
+    for _ in range(n // 4):
+        number = int(rng.integers(200_000))
+        about = street_lessons(number) if rng.random() < STREETS else lessons("train", 1 + seed, number)
+        for k in rng.permutation(len(about))[:4]:
+            rows.append(turn(about[k].prompt, about[k].answer))
+    return rows
+
+
+def as_text(rows: list[list[Part]]) -> Batch:
+    """Texts as a batch of which every token is to be predicted: ids, real, places, target."""
+    batch = sentences(_tokenizer(), rows)
+    return batch.ids, batch.real, batch.pictures, batch.real
+
+
+@lru_cache(1)
+def _tokenizer():
+    return table_tokenizer()
+
+
+def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
+    """First texts, then sentences about `scenes` pictures of tables and some of streets, new ones in each epoch."""
+    tables = load_table("train", scenes, SIZE)
+    streets = load_street("train", max(int(STREETS * scenes), batch), SIZE, captions=0)
+    places, words = (SIZE // GRID["patch"]) ** 2, int(WORDS * recipe.steps)
+    epoch = max(1, scenes // batch)
+
+    def read(first: int) -> Iterator[Batch]:
+        for step in range(first, recipe.steps):
+            if step < words:
+                yield as_text(text_rows(step, TEXTS * batch, recipe.seed))
+                continue
+            rng = np.random.default_rng([0x9A1, recipe.seed, step])
+            order = np.random.default_rng([0xE90C, recipe.seed, step // epoch]).permutation(scenes)
+            chosen = []
+            for number in order[step % epoch * batch :][:batch].tolist():
+                if rng.random() < STREETS:
+                    number = int(rng.integers(len(streets)))
+                    chosen.append(sentence_of(number, street_lessons(number), places, rng, True))
+                else:
+                    about = [Lesson.from_json(line) for line in tables.captions[number]]
+                    chosen.append(sentence_of(number, about, places, rng, False))
+            yield as_sentences(chosen, tables, streets)
+
+    return read
+
+
+def as_sentences(chosen: list[Sentence], tables: Drawn, streets: Drawn) -> Batch:
+    """Sentences as a batch: ids, real, places, target, and the pictures in their order, uint8 [K, 3, 96, 96]."""
+    batch = sentences(_tokenizer(), [sentence.parts for sentence in chosen])
+    images = [(streets if s.street else tables).images[number] for s in chosen for number in s.pictures]
+    return batch.ids, batch.real, batch.pictures, batch.target, torch.stack(images)
+
+
+def loss(model: nn.Module, *batch: torch.Tensor) -> torch.Tensor:
+    """The mean loss of the answers' tokens, or of all of a text's."""
+    return answer_loss(model, *batch)
+
+
+# What it can do
+
+
+def episodes(
+    robot: Robot, n: int, seed: int, split: str = "test", closed: bool = True, wordings: bool = False
+) -> torch.Tensor:
+    """Whether the robot reached its goal in each of `n` episodes drawn afresh: bool [n]."""
+    found: list[bool] = []
+    while len(found) < n:
+        numbers = range(len(found), min(len(found) + TOGETHER, n))
+        envs = [_env(split, wordings) for _ in numbers]
+        found += [episode.success for episode in play(robot, envs, [_seed(seed, i) for i in numbers], closed)]
+    return torch.tensor(found)
+
+
+def _env(split: str, wordings: bool = False) -> TableEnv:
+    return TableEnv(SIZE, split, slips=SLIPS, disturbances=DISTURBANCES, held_out_wording=wordings)
+
+
+def _seed(seed: int, i: int) -> int:
+    return 1_000_003 * (seed + 1) + i
+
+
+def oracle(n: int, seed: int) -> torch.Tensor:
+    """Whether the planner that knows where everything is reaches the goal of the same episodes: bool [n]."""
+    found = []
+    for i in range(n):
+        env, ended, reward = _env("test"), False, 0.0
+        env.reset(seed=_seed(seed, i))
+        while not ended:
+            try:
+                step = next_step(env.scene, env.task.goal)
+            except Refusal:
+                step = DONE
+            _, reward, terminated, truncated, _ = env.step(env.action(step))
+            ended = terminated or truncated
+        found.append(bool(reward))
+    return torch.tensor(found)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A lesson with what the robot said."""
+
+    lesson: Lesson
+    said: str
+
+    @property
+    def right(self) -> bool:
+        """Whether it is the answer, letter by letter."""
+        return self.said == self.lesson.answer
+
+
+def answered(robot: Robot, pictures: int, seed: int, split: str = "test") -> dict[str, list[Answered]]:
+    """The lessons of the first `pictures` pictures of a split, drawn afresh with the seed, by kind, answered."""
+    seen_at: dict[int, Observation] = {}
+
+    def look(number: int) -> Observation:
+        if number not in seen_at:
+            scene = moment(split, seed, number // PICTURES).scenes[number % PICTURES]
+            drawn_with = image_seed(split, seed, number)
+            seen_at[number] = Observation(render(scene, SIZE, drawn_with), scene, drawn_with)
+        return seen_at[number]
+
+    by_kind: dict[str, list[tuple[int, Lesson]]] = defaultdict(list)
+    for number in range(pictures):
+        for lesson in lessons(split, seed, number):
+            by_kind[lesson.kind].append((number, lesson))
+    found: dict[str, list[Answered]] = defaultdict(list)
+    for kind, asked in by_kind.items():
+        for first in range(0, len(asked), TOGETHER):
+            part = asked[first : first + TOGETHER]
+            shown = [[look(number + k) for k in lesson.pictures] for number, lesson in part]
+            said = robot.answer_lessons([lesson for _, lesson in part], shown)
+            found[kind] += [Answered(lesson, one.text) for (_, lesson), one in zip(part, said, strict=True)]
+    return found
+
+
+def f1(counts: np.ndarray, seed: int = 0, draws: int = 2_000) -> Figures:
+    """The F1 score of rows of counts [n, 3], (right, claimed, true), with its 95 % interval over the rows.
+
+    F1 = 2 · right / (claimed + true), the harmonic mean of precision and recall. The interval holds the middle 95 % of
+    the scores of `draws` samples with replacement (Efron 1979).
+    """
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=draws)  # [draws, n]
+    sums = weights @ counts  # [draws, 3]
+    scores = 2 * sums[:, 0] / np.maximum(sums[:, 1] + sums[:, 2], 1)
+    right, claimed, true = counts.sum(0)
+    low, high = np.quantile(scores, (0.025, 0.975))
+    value = 2 * right / max(claimed + true, 1)
+    return {"f1": round(float(value), 4), "interval": [round(float(low), 4), round(float(high), 4)], "n": len(counts)}
+
+
+def yes_counts(found: Sequence[Answered]) -> np.ndarray:
+    """For each yes-or-no question (right, claimed, true) of the answer "yes": int64 [n, 3]."""
+    said, true = np.array([[a.said == "yes", a.lesson.answer == "yes"] for a in found]).T
+    return np.stack([said & true, said, true], 1).astype(int)
+
+
+def measure(model: nn.Module, n: int, seed: int) -> Figures:
+    """Every figure of the robot, on `n` episodes drawn afresh with `seed` and the lessons of as many others."""
+    robot = Robot(model, _tokenizer())
+    blind = Robot(model, _tokenizer(), blind=True)
+    found = answered(robot, PICTURES * n, seed)
+    captions = np.array([overlap(a.said, a.lesson.answer) for a in found["caption"]])
+    return {
+        "success_closed": share(episodes(robot, n, seed)),
+        "success_open": share(episodes(robot, n, seed, closed=False)),
+        "success_unseen": share(episodes(robot, n, seed, "composition")),
+        "success_wordings": share(episodes(robot, n, seed, wordings=True)),
+        "success_blind": share(episodes(blind, n, seed)),
+        "oracle": share(oracle(n, seed)),
+        "next_step": share(torch.tensor([a.right for a in found["step"]])),
+        "affordance_f1": f1(yes_counts(found["affordance"])),
+        "success_detection_f1": f1(yes_counts(found["success"])),
+        "vqa": share(torch.tensor([a.right for a in found["question"]])),
+        "caption_f1": f1(captions),
+    }
+
+
+def finish(model: nn.Module, quick: bool, folder: Path) -> None:
+    """Store the weights, and the page that tells how they were made and what they can do."""
+    weights = folder / "weights" / f"{SHIPPED.name}.safetensors"
+    with whole(weights) as temporary:
+        state = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(state, temporary, metadata={"model": SHIPPED.name})
+    recipe = asdict(SHIPPED.whole_recipe) | {"scenes": SHIPPED.scenes, "epochs": SHIPPED.epochs, "batch": SHIPPED.batch}
+    n = 8 if quick else EPISODES
+    facts = {"model": SHIPPED.name, **SHIPPED.facts, "recipe": recipe, "code": code_digest(__name__)}
+    facts |= {"environment": environment(), "test_seed": TEST_SEED, "figures": measure(model, n, TEST_SEED)}
+    write_json(weights.with_suffix(".json"), facts)
+    if not quick:
+        print("now: python -m tools.make_manifest", file=sys.stderr)
+
+
+SHIPPED = ShippedModel(
+    "palm-e",
+    Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
+    scenes=36_000,
+    epochs=6,
+    batch=32,
+    build=lambda seed: seeded(lambda: build_palm_e(LANGUAGE, "grid", **GRID), seed),
+    batches=batches,
+    loss=loss,
+    measure=measure,
+    facts={"configuration": CONFIGURATION},
+    finish=finish,
+)
+MODELS = (SHIPPED,)

@@ -1,0 +1,221 @@
+"""The recipe of palm-e: its batches are lessons, its figures are right on minds that are known, its command runs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from experiments import palm_e
+from experiments.palm_e import Answered, as_text, batches, f1, street_lessons, text_rows, yes_counts
+from helpers.training.fit import Recipe
+from helpers.worlds.street.questions import questions as street_questions
+from helpers.worlds.street.sample import scene_at as street_at
+from helpers.worlds.table.lessons import Lesson, lessons
+
+PLACES = 36
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory):
+    """Batches of 8 on 24 pictures of tables and 8 of streets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield batches(24, 8, Recipe(40, 1e-3))
+
+
+def told(ids: torch.Tensor, target: torch.Tensor) -> list[str]:
+    """The answers of a sentence."""
+    tokenizer, found = palm_e._tokenizer(), [[]]
+    for token in ids[target].tolist():
+        found[-1].append(token)
+        if token == tokenizer.sep_id:
+            found.append([])
+    assert found.pop() == []
+    return [tokenizer.decode(answer) for answer in found]
+
+
+def test_first_come_texts_and_then_pictures_with_answers_of_their_own(drawn) -> None:
+    texts = next(iter(drawn(0)))
+    assert len(texts) == 4 and len(texts[0]) == 16 and not texts[2].any() and torch.equal(texts[1], texts[3])
+    answers = {lesson.answer for i in range(24) for lesson in lessons("train", 0, i)}
+    streets = {lesson.answer for i in range(8) for lesson in street_lessons(i)}
+    read = iter(drawn(4))
+    kinds = Counter()
+    for _ in range(6):
+        ids, real, places, target, images = next(read)
+        assert len(ids) == 8 and images.dtype == torch.uint8 and images.shape[1:] == (3, 96, 96)
+        assert places.sum() == PLACES * len(images) and not (target & places).any() and not (target & ~real).any()
+        for row in range(8):
+            for answer in told(ids[row], target[row]):
+                assert answer in answers | streets, answer
+            kinds[int(places[row].sum()) // PLACES] += 1
+    assert kinds.keys() == {1, 2}
+
+
+def test_a_batch_is_the_same_whenever_it_is_asked_for(drawn) -> None:
+    first = iter(drawn(10))
+    next(first)
+    for a, b in zip(next(first), next(iter(drawn(11))), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_pictures_are_those_that_the_answers_are_about(drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(palm_e, "STREETS", 0.0)
+    from helpers.worlds.table.drawing.render import render
+    from helpers.worlds.table.lessons import image_seed, moment
+
+    known = {}
+    for i in range(24):
+        picture = render(moment("train", 0, i // 3).scenes[i % 3], 96, image_seed("train", 0, i))
+        known.setdefault(picture.transpose(2, 0, 1).tobytes(), set()).update(x.answer for x in lessons("train", 0, i))
+    read, checked = iter(drawn(20)), 0
+    for _ in range(3):
+        ids, _, places, target, images = next(read)
+        at = 0
+        for row in range(8):
+            at += int(places[row].sum()) // PLACES
+            last = images[at - 1].numpy().tobytes()  # the lesson is kept with the last picture of its sentence
+            assert set(told(ids[row], target[row])) <= known[last]
+            checked += 1
+    assert checked == 24
+
+
+def test_texts_are_no_pictures_lessons_and_differ_from_step_to_step() -> None:
+    assert text_rows(3, 8, 0) == text_rows(3, 8, 0) != text_rows(4, 8, 0)
+    _, real, places, target = as_text(text_rows(3, 8, 0))
+    assert target.sum() == real.sum() and not places.any()
+
+
+def test_street_lessons_are_the_street_worlds_own() -> None:
+    about = street_lessons(5)
+    asked = {qa.question: qa.answer for qa in street_questions(street_at("train", 5), [0, 5])}
+    assert {x.prompt: x.answer for x in about if x.kind == "question"} == asked
+    assert about[-1].kind == "caption" and about[-1].prompt != lessons("train", 0, 0)[4].prompt
+
+
+# Figures
+
+
+def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
+    rng = np.random.default_rng(0)
+    said, true = rng.random(400) < 0.5, rng.random(400) < 0.4
+    words = {True: "yes", False: "no"}
+    pairs = [(words[bool(t)], words[bool(s)]) for t, s in zip(true, said, strict=True)]
+    figure = f1(yes_counts([Answered(Lesson("affordance", "?", answer), written) for answer, written in pairs]))
+    precision, recall = true[said].mean(), said[true].mean()
+    assert figure["f1"] == pytest.approx(2 / (1 / precision + 1 / recall), abs=1e-4) and figure["n"] == 400
+    low, high = figure["interval"]
+    assert low < figure["f1"] < high and 0.05 < high - low < 0.25
+    assert f1(np.array([[1, 1, 1]] * 9))["interval"] == [1, 1] and f1(np.zeros((4, 3), int))["f1"] == 0
+
+
+def test_an_answer_is_right_letter_by_letter() -> None:
+    lesson = Lesson("question", "?", "back left")
+    assert Answered(lesson, "back left").right and not Answered(lesson, "back").right
+
+
+class Knowing:
+    """A robot that knows all answers, or none."""
+
+    def __init__(self, share: float) -> None:
+        self.share, self.rng = share, np.random.default_rng(0)
+
+    def answer_lessons(self, asked, pictures):
+        from helpers.models.robot import Said
+
+        assert all(len(shown) == len(lesson.pictures) for shown, lesson in zip(pictures, asked, strict=True))
+        right = self.rng.random(len(asked)) < self.share
+        return [Said(x.answer if r else "maybe", 1.0) for x, r in zip(asked, right, strict=True)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_lessons_are_answered_and_counted(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(palm_e, "render", lambda scene, size, seed: np.zeros((size, size, 3), np.uint8))
+    found = palm_e.answered(Knowing(share), 60, seed=5)
+    assert {kind: len(of_kind) for kind, of_kind in found.items()} == {
+        "step": 80, "question": 120, "affordance": 60, "caption": 60, "plan": 20, "success": 20,
+    }  # fmt: skip
+    rate = np.mean([a.right for a in found["question"]])
+    assert rate == share if share in (0, 1) else 0.3 < rate < 0.7
+
+
+def test_the_oracle_and_the_blind_are_measured_on_the_episodes_of_the_callers_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tests.test_robot import Scripted, knowing
+
+    monkeypatch.setattr(palm_e, "SIZE", 32)
+    assert palm_e.oracle(6, seed=3).float().mean() > 0.8
+    robot = Scripted(knowing)
+    assert palm_e.episodes(robot, 3, 3, "composition").sum() >= 2
+    asked = [prompt for prompt, _ in robot.asked]
+    again = Scripted(knowing)
+    palm_e.episodes(again, 3, 3, "composition")
+    assert [prompt for prompt, _ in again.asked] == asked
+    other = Scripted(knowing)
+    palm_e.episodes(other, 3, 4, "composition")
+    assert [prompt for prompt, _ in other.asked] != asked
+    silent = Scripted(lambda prompt, pictures: "i do not understand")
+    assert not palm_e.episodes(silent, 3, 3).any()
+
+
+# The model that is to be shipped
+
+
+def test_the_weights_will_fit_and_the_longest_sentence_too() -> None:
+    model = palm_e.SHIPPED.build(0)
+    size = sum(p.numel() * 4 for p in model.parameters())
+    assert size < 12_000_000
+    from experiments.palm_e import sentence_of
+
+    longest, tokenizer = 0, palm_e._tokenizer()
+    for i in range(90):
+        found = sentence_of(i, lessons("train", 0, i), PLACES, np.random.default_rng(i), False)
+        longest = max(longest, palm_e.sentences(tokenizer, [found.parts]).ids.shape[1])
+    assert longest < palm_e.LANGUAGE["length"] - 20
+    assert tokenizer.vocab_size == palm_e.LANGUAGE["vocabulary"]
+
+
+def test_a_trial_trains_measures_and_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.shipped.BUILD", tmp_path)
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(palm_e, "LANGUAGE", palm_e.LANGUAGE | {"width": 32, "layers": 1})
+    monkeypatch.setattr(palm_e, "GRID", palm_e.GRID | {"size": 32, "layers": 1})
+    monkeypatch.setattr(palm_e, "CONFIGURATION", {"language": palm_e.LANGUAGE, "encoder": "grid", **palm_e.GRID})
+    monkeypatch.setattr(palm_e, "measure", lambda model, n, seed: {"vqa": {"accuracy": 0.5, "n": n}})
+    small = replace(palm_e.SHIPPED, facts={"configuration": palm_e.CONFIGURATION})
+    from experiments import shipped
+
+    def fewer(model: object, **changes: object) -> object:  # a trial's own numbers would take a minute
+        return replace(model, **(changes | {"scenes": 32, "batch": 16} if "scenes" in changes else changes))
+
+    monkeypatch.setattr(shipped, "replace", fewer)
+    shipped.train(small, quick=True)
+    page = json.loads((tmp_path / "quick/palm-e/weights/palm-e.json").read_text())
+    assert page["figures"]["vqa"]["n"] == 8 and page["configuration"]["encoder"] == "grid" and page["code"]
+    state = palm_e.build_palm_e(palm_e.LANGUAGE, "grid", **palm_e.GRID).state_dict()
+    from safetensors.torch import load_file
+
+    stored = load_file(tmp_path / "quick/palm-e/weights/palm-e.safetensors")
+    assert {k: v.shape for k, v in stored.items()} == {k: v.shape for k, v in state.items()}
+
+
+def test_stored_weights_come_back_through_the_one_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from helpers.weights import pretrained
+
+    model = palm_e.SHIPPED.build(3).eval()
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "palm-e.safetensors")
+    monkeypatch.setattr(pretrained, "UNTRAINED", ())
+    monkeypatch.setattr(pretrained, "load_result", lambda name: {"configuration": palm_e.CONFIGURATION})
+    monkeypatch.setattr(pretrained, "shipped", lambda file: tmp_path / Path(file).name)
+    found = pretrained.load("palm-e")
+    assert found.tier == "shipped" and found.tokenizer.vocab_size == 704
+    images = found.preprocess(np.zeros((120, 200, 3), np.uint8))
+    assert images.shape == (1, 3, 96, 96) and torch.equal(found.model.encoder(images), model.encoder(images))

@@ -21,6 +21,8 @@ from helpers.training.fit import Diverged
 from helpers.training.statistics import interval
 
 NAMES = registry.all_experiments()
+# Written down and tested, but not run yet: `python -m experiments run NAME` stores the result, and then the name goes.
+NOT_RUN = {"near_and_far"}
 
 
 def load_result(name: str, quick: bool = False) -> dict:
@@ -200,7 +202,11 @@ def flat(found: object, path: str = "") -> dict[str, object]:
     return {key: leaf for name, value in items for key, leaf in flat(value, f"{path}/{name}").items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_without_a_result_is_named_as_such() -> None:
+    assert {name for name in NAMES if not result_path(name).exists()} == NOT_RUN
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_RUN])
 def test_a_stored_result_was_judged_by_the_rule_in_the_code(name: str) -> None:
     experiment = NAMES[name]
     assert experiment.name == name

@@ -13,10 +13,11 @@ from functools import cached_property
 
 import numpy as np
 
+from helpers.worlds.chance import SPLITS
 from helpers.worlds.drawn import Drawn, load
 from helpers.worlds.street.captions import captions
 from helpers.worlds.street.drawing.render import SIZES, render
-from helpers.worlds.street.sample import CLASSES, SPLITS, one_vehicle, scene_at, two_vehicles
+from helpers.worlds.street.sample import CLASSES, one_vehicle, scene_at, two_vehicles
 from helpers.worlds.street.scene import KINDS, Scene
 from helpers.worlds.street.shifts import STILL_TRUE, read_adversarial, shift_args
 

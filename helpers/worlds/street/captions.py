@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helpers.worlds.chance import pick
 from helpers.worlds.street.relations import LINED, called, left_of, next_to, side, tree_behind
-from helpers.worlds.street.sample import pick, sample_scene, scenes
+from helpers.worlds.street.sample import sample_scene, scenes
 from helpers.worlds.street.scene import EVERGREEN, Scene, Vehicle
 
 # What a caption is about, and the facts that every caption with this focus states.

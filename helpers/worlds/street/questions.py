@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helpers.worlds.chance import pick
 from helpers.worlds.street.captions import plural, with_article
 from helpers.worlds.street.relations import LINED, called, left_of, side, tree_behind
-from helpers.worlds.street.sample import HELD_OUT_VEHICLES, pick, scenes
+from helpers.worlds.street.sample import HELD_OUT_VEHICLES, scenes
 from helpers.worlds.street.scene import BEINGS, COLOURS, KINDS, TREES, WEATHERS, Scene, Vehicle
 
 YES_NO = ("yes", "no")

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from helpers.worlds.chance import SPLITS, pick
 from helpers.worlds.street.scene import (
     AGES,
     BEINGS,
@@ -28,8 +29,6 @@ from helpers.worlds.street.scene import (
     Trees,
     Vehicle,
 )
-
-SPLITS = ("train", "validation", "test", "composition")
 
 # Never seen in training, validation or test: one pair for each colour, so that all colours stay equally frequent.
 HELD_OUT_VEHICLES = (
@@ -64,11 +63,6 @@ _LEFT, _RIGHT = 0.12, 0.88  # vehicles stand between, so that the picture's edge
 _APART = 0.28  # vehicles at least this far apart in x do not hide each other
 TWO_COLOURS, _TWO_KINDS = ("red", "blue"), ("car", "van", "truck", "bus", "taxi")  # of `two_vehicles`
 _BEING_APART = 0.22  # nor does a vehicle hide a dog from here on
-
-
-def pick(rng: np.random.Generator, options: tuple | list):
-    """One of `options`, each with the same probability (an order of magnitude faster than `rng.choice`)."""
-    return options[int(rng.random() * len(options))]
 
 
 def sample_scene(rng: np.random.Generator, split: str = "train") -> Scene:

@@ -11,8 +11,9 @@ Lanes count away from the viewer: 0 is the near lane, 1 the middle lane, 2 the l
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+
+from helpers.worlds.fields import SceneError, build, json_list, one_of, short
 
 SCHEMA = "street/1"
 
@@ -31,29 +32,14 @@ LANES = (0, 1, 2)
 MAX_TREES = 6
 
 
-class SceneError(ValueError):
-    """A scene that does not describe a street; the message names the field, the value and what is allowed."""
-
-
-def _one_of(field: str, value: object, allowed: tuple) -> None:
-    # `type(...)` and not isinstance: True would pass as lane 1.
-    if not any(type(value) is type(a) and value == a for a in allowed):
-        raise SceneError(f"{field}: {_short(value)} is not one of {', '.join(map(str, allowed))}")
-
-
 def _place(field: str, value: object) -> None:
     if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise SceneError(f"{field}: {_short(value)} is not a number from 0 (left edge) to 1 (right edge)")
+        raise SceneError(f"{field}: {short(value)} is not a number from 0 (left edge) to 1 (right edge)")
 
 
 def _flag(field: str, value: object) -> None:
     if type(value) is not bool:
-        raise SceneError(f"{field}: {_short(value)} is not true or false")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+        raise SceneError(f"{field}: {short(value)} is not true or false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +55,13 @@ class Vehicle:
     lane: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("kind", self.kind, KINDS)
-        _one_of("colour", self.colour, COLOURS)
-        _one_of("age", self.age, AGES)
-        _one_of("facing", self.facing, FACINGS)
+        one_of("kind", self.kind, KINDS)
+        one_of("colour", self.colour, COLOURS)
+        one_of("age", self.age, AGES)
+        one_of("facing", self.facing, FACINGS)
         _flag("parked", self.parked)
         _place("x", self.x)
-        _one_of("lane", self.lane, LANES)
+        one_of("lane", self.lane, LANES)
         if self.parked and self.lane == 1:
             raise SceneError("lane: a parked vehicle stands at a kerb, lane 0 or 2, not in the middle lane 1")
 
@@ -89,7 +75,7 @@ class Trees:
     bare: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("kind", self.kind, TREES)
+        one_of("kind", self.kind, TREES)
         _flag("bare", self.bare)
         if type(self.places) is not tuple or not 1 <= len(self.places) <= MAX_TREES:
             raise SceneError(f"places: expected 1 to {MAX_TREES} places of trees; for none leave `trees` empty")
@@ -109,7 +95,7 @@ class Being:
     x: float
 
     def __post_init__(self) -> None:
-        _one_of("kind", self.kind, BEINGS)
+        one_of("kind", self.kind, BEINGS)
         _place("x", self.x)
 
 
@@ -136,14 +122,14 @@ class Scene:
             ("being", self.being, Being | None),
         ]:
             if not isinstance(value, kind):
-                raise SceneError(f"{field}: {_short(value)} is of the wrong type")
+                raise SceneError(f"{field}: {short(value)} is of the wrong type")
         lanes = [v.lane for v in self.vehicles]
         if lanes != sorted(set(lanes)):
             raise SceneError(f"vehicles: lanes {lanes} must increase, near to far, with one vehicle a lane at most")
-        _one_of("surface", self.surface, SURFACES)
-        _one_of("weather", self.weather, WEATHERS)
-        _one_of("sky", self.sky, SKIES)
-        _one_of("buildings", self.buildings, BUILDINGS)
+        one_of("surface", self.surface, SURFACES)
+        one_of("weather", self.weather, WEATHERS)
+        one_of("sky", self.sky, SKIES)
+        one_of("buildings", self.buildings, BUILDINGS)
 
     @property
     def main(self) -> Vehicle:
@@ -176,41 +162,22 @@ class Scene:
         try:
             data = json.loads(text)
         except (ValueError, RecursionError, TypeError) as error:
-            raise SceneError(f"scene: not JSON ({_short(error)})") from None
+            raise SceneError(f"scene: not JSON ({short(error)})") from None
         if not isinstance(data, dict):
-            raise SceneError(f"scene: expected a JSON object, found {_short(data)}")
+            raise SceneError(f"scene: expected a JSON object, found {short(data)}")
         if data.get("schema") != SCHEMA:
-            raise SceneError(f"schema: {_short(data.get('schema'))} is not {SCHEMA}; make it anew with this version")
+            raise SceneError(f"schema: {short(data.get('schema'))} is not {SCHEMA}; make it anew with this version")
         del data["schema"]
-        vehicles = _list("vehicles", data.get("vehicles"))
-        data["vehicles"] = tuple(_build("vehicles", Vehicle, v) for v in vehicles)
+        vehicles = json_list("vehicles", data.get("vehicles"))
+        data["vehicles"] = tuple(build("vehicles", Vehicle, v) for v in vehicles)
         if data.get("trees") is not None:
             trees = data["trees"]
             if isinstance(trees, dict) and "places" in trees:
-                trees = trees | {"places": tuple(_list("places", trees["places"]))}
-            data["trees"] = _build("trees", Trees, trees)
+                trees = trees | {"places": tuple(json_list("places", trees["places"]))}
+            data["trees"] = build("trees", Trees, trees)
         if data.get("being") is not None:
-            data["being"] = _build("being", Being, data["being"])
-        return _build("scene", Scene, data)
-
-
-def _list(field: str, value: Any) -> list:
-    if not isinstance(value, list):
-        raise SceneError(f"{field}: expected a list, found {_short(value)}")
-    return value
-
-
-def _build(field: str, kind: type, data: Any) -> Any:
-    if not isinstance(data, dict):
-        raise SceneError(f"{field}: expected a JSON object, found {_short(data)}")
-    known = [f.name for f in fields(kind)]
-    for name in data:
-        if name not in known:
-            raise SceneError(f"{field}: unknown field {_short(name)}; known are {', '.join(known)}")
-    try:
-        return kind(**data)
-    except TypeError as error:
-        raise SceneError(f"{field}: {error.args[0].split('__init__() ')[-1]}") from None
+            data["being"] = build("being", Being, data["being"])
+        return build("scene", Scene, data)
 
 
 RED_TRUCK = Scene(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from helpers.files import DATA, whole
-from helpers.worlds.street.sample import pick
+from helpers.worlds.chance import pick
 from helpers.worlds.street.scene import Scene, SceneError
 from helpers.worlds.street.view import PLACES, STYLES, Look, View
 

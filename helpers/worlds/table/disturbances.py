@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.worlds.street.sample import pick
+from helpers.worlds.chance import pick
 from helpers.worlds.table.sample import near
 from helpers.worlds.table.scene import Scene
 from helpers.worlds.table.skills import moved

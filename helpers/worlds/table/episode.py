@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.worlds.street.sample import pick
+from helpers.worlds.chance import pick
 from helpers.worlds.table.instructions import TASKS, Goal, reached, read, say
 from helpers.worlds.table.planner import next_step
 from helpers.worlds.table.sample import HELD_OUT, generator, sample_scene

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from helpers.worlds.street.sample import pick
+from helpers.worlds.chance import pick
 from helpers.worlds.table.scene import AREAS, COLOURS, MAX_HEIGHT, SIDES, Scene, at_edge, neighbour
 from helpers.worlds.table.skills import Refusal, thing_called
 

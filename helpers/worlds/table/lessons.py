@@ -15,8 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from helpers.worlds.chance import SPLITS, pick
 from helpers.worlds.drawn import Drawn, load
-from helpers.worlds.street.sample import SPLITS, pick
 from helpers.worlds.table.captions import caption
 from helpers.worlds.table.disturbances import disturb
 from helpers.worlds.table.drawing.render import SIZES, render

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from helpers.worlds.chance import pick
 from helpers.worlds.street.captions import with_article
 from helpers.worlds.street.questions import QA, YES_NO
-from helpers.worlds.street.sample import pick
 from helpers.worlds.table.sample import HELD_OUT
 from helpers.worlds.table.scene import AREAS, COLOURS, MAX_HEIGHT, SIDES, Scene
 from helpers.worlds.table.skills import ASIDE, Step, every_step, step_words, why_not

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from helpers.worlds.street.sample import SPLITS, pick
+from helpers.worlds.chance import SPLITS, pick
 from helpers.worlds.table.scene import AREAS, COLOURS, MAX_HEIGHT, Scene, Thing, middle_of
 
 # (what is put, what it is put on or in): in training, validation and test no block of the first colour is or comes on

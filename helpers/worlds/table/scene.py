@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from helpers.worlds.fields import SceneError, build, json_list, one_of, short
 from helpers.worlds.street.scene import COLOURS as STREET_COLOURS
-from helpers.worlds.street.scene import SceneError, _build, _list, _one_of, _short
 
 SCHEMA = "table/1"
 
@@ -57,7 +57,7 @@ def at_edge(area: str, side: str) -> bool:
 
 def _number(field: str, value: object) -> None:
     if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise SceneError(f"{field}: {_short(value)} is not a number from 0 to 1")
+        raise SceneError(f"{field}: {short(value)} is not a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class Thing:
     on: int | None = None
 
     def __post_init__(self) -> None:
-        _one_of("kind", self.kind, KINDS)
-        _one_of("colour", self.colour, COLOURS)
+        one_of("kind", self.kind, KINDS)
+        one_of("colour", self.colour, COLOURS)
         _number("x", self.x)
         _number("y", self.y)
         if self.on is not None and type(self.on) is not int:
-            raise SceneError(f"on: {_short(self.on)} is not the number of a thing, or null for the table")
+            raise SceneError(f"on: {short(self.on)} is not the number of a thing, or null for the table")
         if self.kind == "bowl" and self.on is not None:
             raise SceneError("on: a bowl stands on the table")
 
@@ -94,7 +94,7 @@ class Gripper:
         for name in ("x", "y", "z"):
             _number(name, getattr(self, name))
         if self.holds is not None and type(self.holds) is not int:
-            raise SceneError(f"holds: {_short(self.holds)} is not the number of a thing, or null for none")
+            raise SceneError(f"holds: {short(self.holds)} is not the number of a thing, or null for none")
 
 
 HOME = Gripper()
@@ -115,9 +115,9 @@ class Scene:
             raise SceneError(f"things: expected 1 to {MAX_THINGS} things")
         for thing in self.things:
             if not isinstance(thing, Thing):
-                raise SceneError(f"things: {_short(thing)} is of the wrong type")
+                raise SceneError(f"things: {short(thing)} is of the wrong type")
         if not isinstance(self.gripper, Gripper):
-            raise SceneError(f"gripper: {_short(self.gripper)} is of the wrong type")
+            raise SceneError(f"gripper: {short(self.gripper)} is of the wrong type")
         held = self.gripper.holds
         if held is not None:
             self._there("holds", held)
@@ -246,13 +246,13 @@ class Scene:
         try:
             data: Any = json.loads(text)
         except (ValueError, RecursionError, TypeError) as error:
-            raise SceneError(f"scene: not JSON ({_short(error)})") from None
+            raise SceneError(f"scene: not JSON ({short(error)})") from None
         if not isinstance(data, dict):
-            raise SceneError(f"scene: expected a JSON object, found {_short(data)}")
+            raise SceneError(f"scene: expected a JSON object, found {short(data)}")
         if data.get("schema") != SCHEMA:
-            raise SceneError(f"schema: {_short(data.get('schema'))} is not {SCHEMA}; make it anew with this version")
+            raise SceneError(f"schema: {short(data.get('schema'))} is not {SCHEMA}; make it anew with this version")
         del data["schema"]
-        data["things"] = tuple(_build("things", Thing, thing) for thing in _list("things", data.get("things")))
+        data["things"] = tuple(build("things", Thing, thing) for thing in json_list("things", data.get("things")))
         if "gripper" in data:
-            data["gripper"] = _build("gripper", Gripper, data["gripper"])
-        return _build("scene", Scene, data)
+            data["gripper"] = build("gripper", Gripper, data["gripper"])
+        return build("scene", Scene, data)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from helpers.worlds.street.sample import pick
+from helpers.worlds.chance import pick
 from helpers.worlds.table.sample import near
 from helpers.worlds.table.scene import AREAS, MAX_HEIGHT, SIDES, Scene, neighbour
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helpers.worlds.chance import pick
 from helpers.worlds.photographs import PHOTOS
-from helpers.worlds.street.sample import pick, scene_at
+from helpers.worlds.street.sample import scene_at
 from helpers.worlds.street.scene import Scene
 from helpers.worlds.web.files import CHANGES, RIGHTS
 from helpers.worlds.web.words import LANGUAGES, alt_of

@@ -16,7 +16,7 @@ from helpers.worlds.drawing.pen import Pen, Point, Sprite
 from helpers.worlds.drawing.styles import FINE
 from helpers.worlds.drawing.styles import STYLES as OTHER_STYLES
 from helpers.worlds.drawing.texture import noise
-from helpers.worlds.street.scene import SceneError
+from helpers.worlds.fields import SceneError
 from helpers.worlds.street.view import STREET, STYLES, Look
 from helpers.worlds.table.drawing import things as shapes
 from helpers.worlds.table.drawing.camera import depth, project

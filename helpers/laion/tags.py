@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from helpers.laion.similarity import one_thread
 from helpers.laion.steps import with_columns
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _head() -> TagHead:
 
 def tag_step(table: pa.Table, images: np.ndarray) -> pa.Table:
     """Add `p_unsafe` and `p_watermark`, from 0 to 1, from the pictures' features float32 [n, D]; drop none."""
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         p = torch.sigmoid(_head()(torch.from_numpy(images))).numpy()
     columns = {f"p_{tag}": p[:, i].tolist() for i, tag in enumerate(TAGS)}
     return with_columns(table, **columns, drop=[None] * table.num_rows)

@@ -8,21 +8,18 @@ plan, questions, what is possible, whether a step succeeded, and captions, of th
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from experiments.runner import Figures, environment
+from experiments.runner import Figures
 from experiments.shipped import TEST_SEED, ShippedModel
-from helpers.files import code_digest, whole, write_json
+from experiments.street_language import f1_figure
 from helpers.models.palm_e import answer_loss, build_palm_e
 from helpers.models.robot import Observation, Robot, play
 from helpers.training.fit import Batch, Recipe, seeded
@@ -30,6 +27,7 @@ from helpers.training.statistics import share
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import captions as street_captions
 from helpers.worlds.street.questions import questions as street_questions
+from helpers.worlds.street.reading import Score
 from helpers.worlds.street.sample import scene_at as street_at
 from helpers.worlds.streets import load_street
 from helpers.worlds.table.captions import overlap
@@ -231,26 +229,15 @@ def answered(robot: Robot, pictures: int, seed: int, split: str = "test") -> dic
     return found
 
 
-def f1(counts: np.ndarray, seed: int = 0, draws: int = 2_000) -> Figures:
-    """The F1 score of rows of counts [n, 3], (right, claimed, true), with its 95 % interval over the rows.
-
-    F1 = 2 · right / (claimed + true), the harmonic mean of precision and recall. The interval holds the middle 95 % of
-    the scores of `draws` samples with replacement (Efron 1979).
-    """
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=draws)  # [draws, n]
-    sums = weights @ counts  # [draws, 3]
-    scores = 2 * sums[:, 0] / np.maximum(sums[:, 1] + sums[:, 2], 1)
-    right, claimed, true = counts.sum(0)
-    low, high = np.quantile(scores, (0.025, 0.975))
-    value = 2 * right / max(claimed + true, 1)
-    return {"f1": round(float(value), 4), "interval": [round(float(low), 4), round(float(high), 4)], "n": len(counts)}
+def f1(counts: Sequence[tuple[int, int, int]]) -> Figures:
+    """The F1 score of many (right, claimed, true), such as of captions, with its interval over them."""
+    return f1_figure([Score(right, claimed, right, true) for right, claimed, true in counts], TEST_SEED)
 
 
-def yes_counts(found: Sequence[Answered]) -> np.ndarray:
-    """For each yes-or-no question (right, claimed, true) of the answer "yes": int64 [n, 3]."""
-    said, true = np.array([[a.said == "yes", a.lesson.answer == "yes"] for a in found]).T
-    return np.stack([said & true, said, true], 1).astype(int)
+def yes_counts(found: Sequence[Answered]) -> list[tuple[int, int, int]]:
+    """For each yes-or-no question (right, claimed, true) of the answer "yes"."""
+    pairs = [(a.said == "yes", a.lesson.answer == "yes") for a in found]
+    return [(int(said and true), int(said), int(true)) for said, true in pairs]
 
 
 def measure(model: nn.Module, n: int, seed: int) -> Figures:
@@ -258,7 +245,6 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
     robot = Robot(model, _tokenizer())
     blind = Robot(model, _tokenizer(), blind=True)
     found = answered(robot, PICTURES * n, seed)
-    captions = np.array([overlap(a.said, a.lesson.answer) for a in found["caption"]])
     return {
         "success_closed": share(episodes(robot, n, seed)),
         "success_open": share(episodes(robot, n, seed, closed=False)),
@@ -270,23 +256,8 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
         "affordance_f1": f1(yes_counts(found["affordance"])),
         "success_detection_f1": f1(yes_counts(found["success"])),
         "vqa": share(torch.tensor([a.right for a in found["question"]])),
-        "caption_f1": f1(captions),
+        "caption_f1": f1([overlap(a.said, a.lesson.answer) for a in found["caption"]]),
     }
-
-
-def finish(model: nn.Module, quick: bool, folder: Path) -> None:
-    """Store the weights, and the page that tells how they were made and what they can do."""
-    weights = folder / "weights" / f"{SHIPPED.name}.safetensors"
-    with whole(weights) as temporary:
-        state = {key: value.contiguous() for key, value in model.state_dict().items()}
-        save_file(state, temporary, metadata={"model": SHIPPED.name})
-    recipe = asdict(SHIPPED.whole_recipe) | {"scenes": SHIPPED.scenes, "epochs": SHIPPED.epochs, "batch": SHIPPED.batch}
-    n = 8 if quick else EPISODES
-    facts = {"model": SHIPPED.name, **SHIPPED.facts, "recipe": recipe, "code": code_digest(__name__)}
-    facts |= {"environment": environment(), "test_seed": TEST_SEED, "figures": measure(model, n, TEST_SEED)}
-    write_json(weights.with_suffix(".json"), facts)
-    if not quick:
-        print("now: python -m tools.make_manifest", file=sys.stderr)
 
 
 SHIPPED = ShippedModel(
@@ -300,6 +271,7 @@ SHIPPED = ShippedModel(
     loss=loss,
     measure=measure,
     facts={"configuration": CONFIGURATION},
-    finish=finish,
+    tested=EPISODES,
+    trial=64,
 )
 MODELS = (SHIPPED,)

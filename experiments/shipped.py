@@ -42,6 +42,7 @@ class ShippedModel:
         facts: what else its JSON file tells, such as its configuration.
         after_step: as for `fit`.
         finish: (model, quick, folder) -> None, in place of storing and measuring the weights.
+        tested: on how many scenes, or episodes, it is measured for its page.
         trial: how many scenes a quick trial trains on.
     """
 
@@ -58,6 +59,7 @@ class ShippedModel:
     facts: dict[str, Any] = field(default_factory=dict)
     after_step: Callable[[int, nn.Module], None] | None = None
     finish: Callable[[nn.Module, bool, Path], None] | None = None
+    tested: int = TEST_SCENES
     trial: int = 1_024
 
     @property
@@ -105,7 +107,7 @@ def train(shipped: ShippedModel, quick: bool = False) -> None:
         }
         facts |= {"code": code, "environment": environment() | {"threads": torch.get_num_threads()}}
         few = min(200, shipped.trial // 8), 50
-        facts |= measured(shipped, model, *(few if quick else (TEST_SCENES, DRAWN_SCENES)))
+        facts |= measured(shipped, model, *(few if quick else (shipped.tested, DRAWN_SCENES)))
         write_json(weights.with_suffix(".json"), facts)
         if not quick:
             print("now: python -m tools.make_manifest", file=sys.stderr)
@@ -140,7 +142,7 @@ def measure_again(shipped: ShippedModel, model: nn.Module) -> None:
     """Put new figures into the shipped model's page, after the scenes or the adversarial list were changed."""
     page = DATA / "weights" / f"{shipped.name}.json"
     facts = json.loads(page.read_text(encoding="utf-8"))
-    write_json(page, facts | measured(shipped, model, TEST_SCENES, DRAWN_SCENES))
+    write_json(page, facts | measured(shipped, model, shipped.tested, DRAWN_SCENES))
     print("now: python -m tools.make_manifest", file=sys.stderr)
 
 

@@ -6,14 +6,18 @@ Beside each figure stands what a model reaches that sees no picture, or another 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from experiments.runner import Figures
+from helpers.models.language import write
+from helpers.training.device import moved
 from helpers.training.statistics import share
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import CAPTION_FACTS, FOCI
@@ -117,12 +121,28 @@ def measure_language(system: System, n: int, seed: int) -> Figures:
     return found
 
 
-def in_batches(write: Write, seen: Any, prompts: list[str]) -> list[str]:
-    """What `write` gives for all prompts, BATCH at a time."""
+def measure_speaker(model: nn.Module, n: int, seed: int, look: Callable[[torch.Tensor], Mapping[str, Any]]) -> Figures:
+    """Every figure of `measure_language` of a model that writes with `helpers.models.language.write`.
+
+    look: (pictures uint8 [B, 3, S, S], on the model's device) -> what the model takes of them, by argument.
+    """
+    tokenizer = StreetTokenizer()
+    with moved(model.eval()) as device, torch.inference_mode():
+
+        def written(images: torch.Tensor | None, prompts: list[str], steps: int = LONGEST) -> list[str]:
+            seen = {} if images is None else look(images.to(device))
+            return write(model, tokenizer, prompts, steps, **seen).texts
+
+        answer = partial(written, steps=LONGEST_ANSWER)
+        return measure_language(System(lambda street: street.images, answer, written), n, seed)
+
+
+def in_batches(speak: Write, seen: Any, prompts: list[str]) -> list[str]:
+    """What `speak` gives for all prompts, BATCH at a time."""
     texts: list[str] = []
     for start in range(0, len(prompts), BATCH):
         part = slice(start, start + BATCH)
-        texts += write(None if seen is None else seen[part], prompts[part])
+        texts += speak(None if seen is None else seen[part], prompts[part])
     return texts
 
 

@@ -12,7 +12,6 @@ not see the prompt; all captions of a step are about the same, and so of about t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,11 +19,9 @@ from torch import nn
 
 from experiments.runner import Figures
 from experiments.shipped import ShippedModel
-from experiments.street_language import LONGEST, LONGEST_ANSWER, System, lesson_groups, measure_language
-from helpers.models.language import write
+from experiments.street_language import lesson_groups, measure_speaker
 from helpers.models.simvlm import prefix_lm_loss, sample_prefix
 from helpers.models.speakers import build_speaker
-from helpers.training.device import moved
 from helpers.training.fit import Batch, Recipe, Shuffled, seeded
 from helpers.worlds.street.lessons import load_lessons
 from helpers.worlds.streets import load_street
@@ -79,15 +76,7 @@ def build(seed: int) -> nn.Module:
 
 def measure(model: nn.Module, n: int, seed: int) -> Figures:
     """Every figure of `measure_language` on scenes drawn afresh with `seed`."""
-    tokenizer = StreetTokenizer()
-    with moved(model.eval()) as device:
-
-        def written(images: torch.Tensor | None, prompts: list[str], steps: int = LONGEST) -> list[str]:
-            seen = {} if images is None else {"images": images.to(device)}
-            return write(model, tokenizer, prompts, steps, **seen).texts
-
-        answer = partial(written, steps=LONGEST_ANSWER)
-        return measure_language(System(lambda street: street.images, answer, written), n, seed)
+    return measure_speaker(model, n, seed, lambda images: {"images": images})
 
 
 MODELS = (

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,8 +19,8 @@ from torch import nn
 
 from experiments.runner import Figures
 from experiments.shipped import ShippedModel
-from experiments.street_language import BATCH, LONGEST, LONGEST_ANSWER, System, lesson_groups, measure_language
-from helpers.models.language import next_token_loss, write
+from experiments.street_language import BATCH, lesson_groups, measure_speaker
+from helpers.models.language import next_token_loss
 from helpers.models.simvlm import prefix_lm_loss
 from helpers.models.speakers import build_speaker
 from helpers.training.device import moved
@@ -118,16 +117,7 @@ def build(seed: int) -> nn.Module:
 
 def measure(model: nn.Module, n: int, seed: int) -> Figures:
     """Every figure of `measure_language` on scenes drawn afresh with `seed`."""
-    tokenizer = StreetTokenizer()
-    with moved(model.eval()) as device:
-
-        def written(images: torch.Tensor | None, prompts: list[str], steps: int = LONGEST) -> list[str]:
-            with torch.inference_mode():
-                seen = {} if images is None else {"seen": model.look(images.to(device))}
-            return write(model, tokenizer, prompts, steps, **seen).texts
-
-        answer = partial(written, steps=LONGEST_ANSWER)
-        return measure_language(System(lambda street: street.images, answer, written), n, seed)
+    return measure_speaker(model, n, seed, lambda images: {"seen": model.look(images)})
 
 
 MODELS = (

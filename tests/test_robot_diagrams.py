@@ -1,4 +1,4 @@
-"""PaLM-E's diagrams: nothing outside the canvas, nothing written over, and the part that is asked for alone in colour."""
+"""PaLM-E's diagrams: nothing outside the canvas, nothing written over, and what is asked for alone in colour."""
 
 from __future__ import annotations
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 import html
+import io
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
 from nbconvert import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
+from PIL import Image
 from traitlets.config import Config
 
 from helpers.files import whole
@@ -83,42 +86,102 @@ def title(notebook: NotebookNode, path: Path) -> str:
     return notebook.metadata.get("course", {}).get("title", path.stem)
 
 
+def without_words_to_tests(source: str) -> str:
+    """The source of a cell as a reader wants it."""
+    return re.sub(r"^# NBVAL_\w+\n?", "", source, flags=re.MULTILINE)
+
+
+def copy_assets(folder: Path) -> None:
+    """Lay the scripts and fonts that decks share into folder/assets."""
+    for source in ASSETS.rglob("*"):
+        if source.is_file():
+            write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())
+
+
 def export(path: Path, folder: Path, page: bool = False) -> Path:
     """Write the notebook as a deck, or as a page, into the folder, with folder/assets beside it; return the file."""
     notebook = read_executed(path)
     notebook.metadata.title = title(notebook, path)
-    for cell in notebook.cells:  # a word to the tests, not to the reader
-        cell.source = re.sub(r"^# NBVAL_\w+\n?", "", cell.source, flags=re.MULTILINE)
+    for cell in notebook.cells:
+        cell.source = without_words_to_tests(cell.source)
     if page:
         CONFIG.HTMLExporter.template_name = "course_page"
     exporter = HTMLExporter(config=CONFIG, template_name="course_page") if page else SlidesExporter(config=CONFIG)
     text, _ = exporter.from_notebook_node(notebook)
     text = re.sub(r'href="((?:\d\d|[A-Z])_\w+)\.ipynb', r'href="\1.html', text)  # from deck to deck
-    for source in ASSETS.rglob("*"):
-        if source.is_file():
-            write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())
+    copy_assets(folder)
     target = folder / f"{path.stem}.html"
     write(target, text.encode())
     return target
 
 
-def write_index(folder: Path) -> Path:
-    """Write folder/index.html, the list of the decks that lie in the folder."""
-    decks = []
+def take_thumbnails(browser: Browser, folder: Path) -> None:
+    """Write folder/thumbnails/NAME.webp, the first slide of every deck in the folder; one that is current stays."""
     for path in find_notebooks([]):
-        if (folder / f"{path.stem}.html").exists():
-            name = html.escape(title(nbformat.read(path, as_version=4), path))
-            decks.append(f'<li><a href="{path.stem}.html">{name}</a></li>')
+        deck, target = folder / f"{path.stem}.html", folder / "thumbnails" / f"{path.stem}.webp"
+        if not deck.exists() or (target.exists() and target.stat().st_mtime > deck.stat().st_mtime):
+            continue
+        with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
+            open_deck(tab, deck)
+            show_slide(tab, 0)
+            picture = Image.open(io.BytesIO(tab.screenshot(style=".reveal :is(.controls, .slide-number) { opacity: 0 }")))
+        with whole(target) as temporary:
+            picture.convert("RGB").resize((480, 270), Image.Resampling.LANCZOS).save(temporary, "webp", quality=86)
+
+
+def first_picture(notebook: NotebookNode) -> str:
+    """The address, with the data in it, of the first picture among a notebook's outputs; "" if there is none."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            found = re.search(r'src="(data:image/[^"]+)"', output.get("data", {}).get("text/html", ""))
+            if found:
+                return found.group(1)
+    return ""
+
+
+def cards(folder: Path, links: Callable[[str], str], prefix: str = "") -> str:
+    """A list in HTML of the notebooks whose decks lie in the folder, with the picture of the first slide.
+
+    Args:
+        links: what stands below a notebook's title, from its name without ".ipynb".
+        prefix: the way from the page that has the list to the folder.
+    """
+    entries = []
+    for path in find_notebooks([]):
+        if not (folder / f"{path.stem}.html").exists():
+            continue
+        notebook = nbformat.read(path, as_version=4)
+        number, thumbnail = path.stem.partition("_")[0], Path("thumbnails", f"{path.stem}.webp")
+        picture = f"{prefix}{thumbnail.as_posix()}" if (folder / thumbnail).exists() else first_picture(notebook)
+        deck = read_deck(notebook).slides
+        entries.append(
+            (f'<li><img src="{picture}" alt="" width="480" height="270" loading="lazy">' if picture else "<li>")
+            + f'<div class="text"><span class="name">{number} · {html.escape(title(notebook, path))}</span>'
+            f"<small>{notebook.metadata.get('course', {}).get('minutes', '?')} minutes, {len(deck)} slides</small>"
+            f"{links(path.stem)}</div></li>"
+        )
+    return f'<ul class="cards">{"".join(entries)}</ul>'
+
+
+KEYS = (
+    "In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, F for the "
+    "full screen, C for the code behind a slide’s figures. To print a deck, or to save it as a PDF, add ?print-pdf "
+    "to its address, before the #, and print from the browser."
+)
+
+
+def write_index(folder: Path) -> Path:
+    """Write folder/index.html, the decks that lie in the folder, with the pictures that take_thumbnails made."""
+    style = (HERE / "slides_template" / "index.css").read_text(encoding="utf-8")
+    decks = cards(folder, lambda name: f'<a class="deck" href="{name}.html">Open the deck</a>')
     write(
         folder / "index.html",
         (
-            '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>From pixels to PaLM-E: slides</title>\n'
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>From pixels to PaLM-E: slides</title>\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<link rel="stylesheet" href="assets/reveal.js/dist/theme/fonts/source-sans-pro/source-sans-pro.css">\n'
-            "<style>body { font: 24px/1.6 'Source Sans Pro', sans-serif; max-width: 40em; margin: 3em auto; "
-            "color: #17202c; } a { color: #005a8f; }</style>\n"
-            f"<h1>From pixels to PaLM-E</h1>\n<ul>\n{chr(10).join(decks)}\n</ul>\n"
-            "<p>In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, "
-            "F for the full screen, C for the code behind a slide’s figures.</p>\n</html>\n"
+            f"<style>{style}</style></head>\n<body><main><h1>From pixels to PaLM-E</h1>\n{decks}\n<p>{KEYS}</p></main>"
+            "</body></html>\n"
         ).encode(),
     )
     return folder / "index.html"

@@ -1,0 +1,279 @@
+"""Build the course's site: `python -m tools.site [NN ...]`, or `python3 course.py site`, writes it to build/site.
+
+It holds each notebook as a page with the outputs that the notebook carries, as a deck and as a file to download, and a
+search over all pages. It is opened by its index.html, from a folder or from a server, and asks nothing of another
+machine. `--check` opens every page and deck in a headless browser and tells what is wrong; `--shots FOLDER` takes
+pictures of the pages, on a wide screen and on a phone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import tomllib
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_output
+from sphinx.application import Sphinx
+
+from tools import ROOT, find_notebooks, slides
+from tools.browser import BrowserMissing, launch, watched_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+TEMPLATE = Path(__file__).resolve().parent / "site_template"
+PLACEHOLDER = "YOUR_ACCOUNT"  # no account of GitHub can have this name
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NEEDS_KERNEL = (
+    '<p class="needs-kernel">Here the notebook has controls that compute in Python: open it in JupyterLab to use '
+    "them.</p>"
+)
+
+
+def repository() -> str:
+    """Account and name of the course's repository on GitHub: of the one that builds this, else of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return os.environ.get("GITHUB_REPOSITORY") or urlsplit(project["urls"]["Repository"]).path.strip("/")
+
+
+def launchers(repository: str, name: str) -> dict[str, str]:
+    """Where a notebook runs without an installation -> its address there."""
+    return {
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{name}.ipynb",
+        "Colab": f"https://colab.research.google.com/github/{repository}/blob/colab/{name}.ipynb",
+    }
+
+
+def link_list(name: str, repository: str, page: bool) -> str:
+    """The links to what else there is of a notebook, and to its page if `page`."""
+    links = {"Page": f"{name}.html"} if page else {}
+    links |= {"Slides": f"slides/{name}.html", "Notebook": f"notebooks/{name}.ipynb"}
+    if PLACEHOLDER not in repository:
+        links |= launchers(repository, name)
+    return "".join(
+        f'<a href="{escape(address)}"{" download" * (text == "Notebook")}>{text}</a>' for text, address in links.items()
+    )
+
+
+def readable(notebook: NotebookNode, name: str, repository: str) -> NotebookNode:
+    """The notebook as its page shows it: what a presenter says is folded, and so are solutions; it is changed in place.
+
+    Plot code carries the tag by which myst-nb folds it.
+    """
+    for cell in notebook.cells:
+        cell.source = slides.without_words_to_tests(cell.source)
+        tags = cell.metadata.setdefault("tags", [])
+        if cell.cell_type == "markdown" and cell.metadata.get("slideshow", {}).get("slide_type") == "notes":
+            words = f'<details class="speaker"><summary>A note for the one who presents</summary>\n\n{cell.source}'
+            cell.source = f"{words}\n\n</details>"
+        elif cell.cell_type == "code" and "solution" in tags:
+            tags.append("hide-input")
+            cell.metadata["mystnb"] = {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}
+        for number, output in enumerate(cell.get("outputs", [])):
+            if WIDGET in output.get("data", {}):
+                cell.outputs[number] = new_output("display_data", {"text/html": NEEDS_KERNEL})
+    notebook.cells.insert(1, new_markdown_cell(f'<p class="course-bar">{link_list(name, repository, page=False)}</p>'))
+    return notebook
+
+
+FRONT = """# From pixels to PaLM-E
+
+One lecture on vision and language, as notebooks in which every system really works. Read them here, present them as
+[slides](decks.md), or run and change them: a laptop with two cores is enough.
+
+{cards}
+
+```{{toctree}}
+:hidden:
+:caption: The lecture
+
+{lecture}
+```
+
+```{{toctree}}
+:hidden:
+:caption: Appendices
+
+{appendices}
+```
+
+```{{toctree}}
+:hidden:
+:caption: To present
+
+decks
+```
+"""
+
+
+def write_sources(notebooks: list[Path], source: Path, decks: Path) -> None:
+    """Write what Sphinx reads into the empty folder `source`; the decks lie in `decks` already."""
+    own = repository()
+    for path in notebooks:
+        nbformat.write(readable(slides.read_executed(path), path.stem, own), source / path.name)
+
+    def links(name: str) -> str:
+        return f'<span class="links">{link_list(name, own, page=True)}</span>'
+
+    parts = {True: [], False: []}
+    for path in notebooks:
+        parts[path.stem[0].isdigit()].append(path.stem)
+    front = FRONT.format(
+        cards=slides.cards(decks, links, "slides/"), lecture="\n".join(parts[True]), appendices="\n".join(parts[False])
+    )
+    (source / "index.md").write_text(front, encoding="utf-8")
+    opened = slides.cards(
+        decks, lambda name: f'<span class="links"><a href="slides/{name}.html">Open the deck</a></span>', "slides/"
+    )
+    (source / "decks.md").write_text(f"# All decks\n\n{slides.KEYS}\n\n{opened}\n", encoding="utf-8")
+
+
+def build(notebooks: list[Path], folder: Path) -> list[str]:
+    """Write the site of these notebooks into the folder; return the warnings of Sphinx, one a line.
+
+    Pictures of the decks are taken if there is a browser. What another build left in the folder goes.
+
+    Raises:
+        RuntimeError: a notebook without outputs could not be executed, or Sphinx gave up.
+    """
+    decks, downloads, source = folder / "slides", folder / "notebooks", folder.with_name(f"{folder.name}-source")
+    for old in (*folder.glob("*.html"), *decks.glob("*.html"), *downloads.glob("*.ipynb")):
+        if old.stem not in {"index", *(path.stem for path in notebooks)}:
+            old.unlink()
+    for path in notebooks:
+        slides.export(path, decks)
+        slides.write(downloads / path.name, path.read_bytes())
+    try:
+        with launch() as browser:
+            slides.take_thumbnails(browser, decks)
+    except BrowserMissing as missing:
+        print(f"The index has no pictures of slides: {missing}", file=sys.stderr)
+    slides.write_index(decks)
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    write_sources(notebooks, source, decks)
+    warnings = source / "warnings.txt"
+    with warnings.open("w", encoding="utf-8") as said:
+        app = Sphinx(
+            source, TEMPLATE, folder, source / ".doctrees", "html", status=None, warning=said, verbosity=0, freshenv=True
+        )
+        app.build()
+    if app.statuscode:
+        raise RuntimeError(f"Sphinx failed: {warnings.read_text(encoding='utf-8')}")
+    return [line for line in warnings.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+class _Page(HTMLParser):
+    """The addresses that an HTML page names, and the places in it that can be linked to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.places: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src") and value and tag != "use":
+                self.links.add(value)
+            elif name in ("id", "name") and value:
+                self.places.add(value)
+
+
+def broken_links(folder: Path) -> list[str]:
+    """The links of all HTML pages below the folder that lead nowhere, one sentence each; of others' pages, none."""
+    pages = {
+        path: _Page(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.resolve().rglob("*.html"))
+        if "assets" not in path.parts
+    }
+    found = []
+    for path, page in pages.items():
+        for link in sorted(page.links):
+            parts = urlsplit(link)
+            if parts.scheme:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            name = path.relative_to(folder.resolve())
+            if not target.is_file():
+                found.append(f"{name}: {link} leads nowhere")
+            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].places:
+                found.append(f"{name}: {link} names no place on its page")
+    return found
+
+
+def check(browser: Browser, path: Path) -> list[str]:
+    """Open a page of the site on a wide screen and on a phone; return what is wrong with it, one sentence each."""
+    problems = []
+    for width in (1280, 390):
+        with watched_page(browser, width, 800) as (tab, seen):
+            tab.goto(path.resolve().as_uri())
+            tab.evaluate("() => window.MathJax && new Promise(done => MathJax.Hub.Queue(done))")
+            wide = tab.evaluate("document.documentElement.scrollWidth")
+            if wide > width:
+                problems.append(f"is {wide} pixels wide on a screen of {width}")
+        problems += [f"loads {address} from another machine" for address in seen.outside]
+        problems += [f"cannot load {address}" for address in seen.failed]
+        problems += [f"error in the console: {text}" for text in seen.errors]
+    return problems
+
+
+def take_shots(browser: Browser, path: Path, folder: Path) -> None:
+    """Write pictures of the head of a page: light and dark on a wide screen, and light on a phone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, width, height, scheme in (("light", 1280, 2400, "light"), ("dark", 1280, 2400, "dark"), ("phone", 390, 2400, "light")):
+        with watched_page(browser, width, height) as (tab, _):
+            tab.emulate_media(color_scheme=scheme)
+            tab.goto(path.resolve().as_uri())
+            tab.evaluate("() => window.MathJax && new Promise(done => MathJax.Hub.Queue(done))")
+            tab.screenshot(path=folder / f"{path.stem}-{name}.png")
+
+
+def main(arguments: list[str]) -> int:
+    """Build the site, and check or photograph it; return the exit code."""
+    parser = argparse.ArgumentParser(prog="site", description="Build the course's site, to be read without a network.")
+    parser.add_argument("numbers", nargs="*", metavar="NN", help="numbers of notebooks; all, if none is given")
+    parser.add_argument("--check", action="store_true", help="open all of it in a headless browser and name problems")
+    parser.add_argument("--shots", type=Path, metavar="FOLDER", help="write PNG pictures of every page")
+    options = parser.parse_args(arguments)
+    folder = ROOT / "build" / "site"
+    try:
+        notebooks = find_notebooks(options.numbers)
+        problems = build(notebooks, folder)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"FAILED {error}", file=sys.stderr)
+        return 1
+    problems += broken_links(folder)
+    try:
+        if options.check or options.shots:
+            with launch() as browser:
+                for page in sorted(folder.glob("*.html")):
+                    if options.shots:
+                        take_shots(browser, page, options.shots)
+                    if options.check:
+                        problems += [f"{page.name}: {problem}" for problem in check(browser, page)]
+                for deck in [folder / "slides" / f"{path.stem}.html" for path in notebooks] * options.check:
+                    problems += [f"slides/{deck.name}: {problem}" for problem in slides.check(browser, deck)]
+    except BrowserMissing as error:
+        print(error, file=sys.stderr)
+        return 2
+    print((folder / "index.html").relative_to(ROOT))
+    print("\n".join(re.sub(r"\x1b\[[\d;]*m", "", problem) for problem in problems) or "No problem found.")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -129,11 +129,11 @@ def write_sources(notebooks: list[Path], source: Path, decks: Path) -> None:
     for path in notebooks:
         parts[path.stem[0].isdigit()].append(path.stem)
     front = FRONT.format(
-        cards=slides.cards(decks, links, "slides/"), lecture="\n".join(parts[True]), appendices="\n".join(parts[False])
+        cards=slides.cards(notebooks, decks, links, "slides/"), lecture="\n".join(parts[True]), appendices="\n".join(parts[False])
     )
     (source / "index.md").write_text(front, encoding="utf-8")
     opened = slides.cards(
-        decks, lambda name: f'<span class="links"><a href="slides/{name}.html">Open the deck</a></span>', "slides/"
+        notebooks, decks, lambda name: f'<span class="links"><a href="slides/{name}.html">Open the deck</a></span>', "slides/"
     )
     (source / "decks.md").write_text(f"# All decks\n\n{slides.KEYS}\n\n{opened}\n", encoding="utf-8")
 
@@ -150,15 +150,15 @@ def build(notebooks: list[Path], folder: Path) -> list[str]:
     for old in (*folder.glob("*.html"), *decks.glob("*.html"), *downloads.glob("*.ipynb")):
         if old.stem not in {"index", *(path.stem for path in notebooks)}:
             old.unlink()
+    exported = [slides.export(path, decks) for path in notebooks]
     for path in notebooks:
-        slides.export(path, decks)
         slides.write(downloads / path.name, path.read_bytes())
     try:
         with launch() as browser:
-            slides.take_thumbnails(browser, decks)
+            slides.take_thumbnails(browser, exported)
     except BrowserMissing as missing:
         print(f"The index has no pictures of slides: {missing}", file=sys.stderr)
-    slides.write_index(decks)
+    slides.write_index(decks, notebooks)
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     write_sources(notebooks, source, decks)

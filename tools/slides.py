@@ -115,16 +115,21 @@ def export(path: Path, folder: Path, page: bool = False) -> Path:
     return target
 
 
-def take_thumbnails(browser: Browser, folder: Path) -> None:
-    """Write folder/thumbnails/NAME.webp, the first slide of every deck in the folder; one that is current stays."""
-    for path in find_notebooks([]):
-        deck, target = folder / f"{path.stem}.html", folder / "thumbnails" / f"{path.stem}.webp"
-        if not deck.exists() or (target.exists() and target.stat().st_mtime > deck.stat().st_mtime):
+FIRST_DRAWN = """() => Math.max(0, Reveal.getSlides().findIndex(slide =>
+    [...slide.querySelectorAll('img, .kernel-explorer')].some(shown => !shown.closest('aside.notes'))))"""
+
+
+def take_thumbnails(browser: Browser, decks: list[Path]) -> None:
+    """Write thumbnails/NAME.webp beside each deck, its first slide with a picture; one that is current stays."""
+    for deck in decks:
+        target = deck.parent / "thumbnails" / f"{deck.stem}.webp"
+        if target.exists() and target.stat().st_mtime > deck.stat().st_mtime:
             continue
         with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
             open_deck(tab, deck)
-            show_slide(tab, 0)
-            picture = Image.open(io.BytesIO(tab.screenshot(style=".reveal :is(.controls, .slide-number) { opacity: 0 }")))
+            show_slide(tab, tab.evaluate(FIRST_DRAWN))
+            bare = ".reveal :is(.controls, .slide-number) { opacity: 0 }"
+            picture = Image.open(io.BytesIO(tab.screenshot(style=bare)))
         with whole(target) as temporary:
             picture.convert("RGB").resize((480, 270), Image.Resampling.LANCZOS).save(temporary, "webp", quality=86)
 
@@ -139,17 +144,15 @@ def first_picture(notebook: NotebookNode) -> str:
     return ""
 
 
-def cards(folder: Path, links: Callable[[str], str], prefix: str = "") -> str:
-    """A list in HTML of the notebooks whose decks lie in the folder, with the picture of the first slide.
+def cards(notebooks: list[Path], folder: Path, links: Callable[[str], str], prefix: str = "") -> str:
+    """A list in HTML of notebooks whose decks lie in the folder, each with its picture: a slide, or else a figure.
 
     Args:
         links: what stands below a notebook's title, from its name without ".ipynb".
         prefix: the way from the page that has the list to the folder.
     """
     entries = []
-    for path in find_notebooks([]):
-        if not (folder / f"{path.stem}.html").exists():
-            continue
+    for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         number, thumbnail = path.stem.partition("_")[0], Path("thumbnails", f"{path.stem}.webp")
         picture = f"{prefix}{thumbnail.as_posix()}" if (folder / thumbnail).exists() else first_picture(notebook)
@@ -170,10 +173,12 @@ KEYS = (
 )
 
 
-def write_index(folder: Path) -> Path:
-    """Write folder/index.html, the decks that lie in the folder, with the pictures that take_thumbnails made."""
+def write_index(folder: Path, notebooks: list[Path] | None = None) -> Path:
+    """Write folder/index.html, the decks of these notebooks, or of all whose decks lie in the folder."""
+    if notebooks is None:
+        notebooks = [path for path in find_notebooks([]) if (folder / f"{path.stem}.html").exists()]
     style = (HERE / "slides_template" / "index.css").read_text(encoding="utf-8")
-    decks = cards(folder, lambda name: f'<a class="deck" href="{name}.html">Open the deck</a>')
+    decks = cards(notebooks, folder, lambda name: f'<a class="deck" href="{name}.html">Open the deck</a>')
     write(
         folder / "index.html",
         (
@@ -319,6 +324,12 @@ def main(arguments: list[str]) -> int:
     except RuntimeError as error:
         print(f"FAILED {error}", file=sys.stderr)
         return 1
+    if not options.page:
+        try:
+            with launch_browser() as browser:
+                take_thumbnails(browser, files)
+        except BrowserMissing:
+            pass  # the index shows the first figure instead
     for file in [*files, *([] if options.page else [write_index(folder)])]:
         print(file.relative_to(ROOT))
     if not (options.check or options.shots):

@@ -8,6 +8,7 @@ language = "en"
 # myst-nb reads notebooks with their outputs, by Python alone; nbsphinx needs pandoc, a program that pip does not bring.
 extensions = ["myst_nb"]
 nb_execution_mode = "off"  # the outputs are those that the notebooks carry
+nb_ipywidgets_js = {}  # scripts of another machine, for controls that would have no kernel here
 nb_merge_streams = True
 nb_code_prompt_show = "Code"
 nb_code_prompt_hide = "Code"
@@ -28,6 +29,7 @@ html_css_files = ["course.css"]
 html_js_files = ["course.js"]
 html_copy_source = False
 html_show_sourcelink = False
+html_use_index = False
 html_permalinks_icon = "#"
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"

@@ -9,11 +9,9 @@ pictures of the pages, on a wide screen and on a phone.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import sys
-import tomllib
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -27,31 +25,17 @@ from sphinx.application import Sphinx
 
 from tools import ROOT, find_notebooks, slides
 from tools.browser import BrowserMissing, launch, watched_page
+from tools.github import PLACEHOLDER, launchers, repository
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 TEMPLATE = Path(__file__).resolve().parent / "site_template"
-PLACEHOLDER = "YOUR_ACCOUNT"  # no account of GitHub can have this name
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NEEDS_KERNEL = (
     '<p class="needs-kernel">Here the notebook has controls that compute in Python: open it in JupyterLab to use '
     "them.</p>"
 )
-
-
-def repository() -> str:
-    """Account and name of the course's repository on GitHub: of the one that builds this, else of pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return os.environ.get("GITHUB_REPOSITORY") or urlsplit(project["urls"]["Repository"]).path.strip("/")
-
-
-def launchers(repository: str, name: str) -> dict[str, str]:
-    """Where a notebook runs without an installation -> its address there."""
-    return {
-        "Binder": f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{name}.ipynb",
-        "Colab": f"https://colab.research.google.com/github/{repository}/blob/colab/{name}.ipynb",
-    }
 
 
 def link_list(name: str, repository: str, page: bool) -> str:
@@ -215,7 +199,7 @@ def broken_links(folder: Path) -> list[str]:
 def check(browser: Browser, path: Path) -> list[str]:
     """Open a page of the site on a wide screen and on a phone; return what is wrong with it, one sentence each."""
     problems = []
-    for width in (1280, 390):
+    for width in (1600, 1280, 390):
         with watched_page(browser, width, 800) as (tab, seen):
             tab.goto(path.resolve().as_uri())
             tab.evaluate("() => window.MathJax && new Promise(done => MathJax.Hub.Queue(done))")

@@ -128,7 +128,7 @@ def take_thumbnails(browser: Browser, decks: list[Path]) -> None:
         with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
             open_deck(tab, deck)
             show_slide(tab, tab.evaluate(FIRST_DRAWN))
-            bare = ".reveal :is(.controls, .slide-number) { opacity: 0 }"
+            bare = ".reveal :is(.controls, .progress, .slide-number) { opacity: 0 }"
             picture = Image.open(io.BytesIO(tab.screenshot(style=bare)))
         with whole(target) as temporary:
             picture.convert("RGB").resize((480, 270), Image.Resampling.LANCZOS).save(temporary, "webp", quality=86)

@@ -28,7 +28,7 @@ from tools.browser import BrowserMissing, launch, watched_page
 from tools.github import PLACEHOLDER, launchers, repository
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 TEMPLATE = Path(__file__).resolve().parent / "site_template"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -113,11 +113,16 @@ def write_sources(notebooks: list[Path], source: Path, decks: Path) -> None:
     for path in notebooks:
         parts[path.stem[0].isdigit()].append(path.stem)
     front = FRONT.format(
-        cards=slides.cards(notebooks, decks, links, "slides/"), lecture="\n".join(parts[True]), appendices="\n".join(parts[False])
+        cards=slides.cards(notebooks, decks, links, "slides/"),
+        lecture="\n".join(parts[True]),
+        appendices="\n".join(parts[False]),
     )
     (source / "index.md").write_text(front, encoding="utf-8")
     opened = slides.cards(
-        notebooks, decks, lambda name: f'<span class="links"><a href="slides/{name}.html">Open the deck</a></span>', "slides/"
+        notebooks,
+        decks,
+        lambda name: f'<span class="links"><a href="slides/{name}.html">Open the deck</a></span>',
+        "slides/",
     )
     (source / "decks.md").write_text(f"# All decks\n\n{slides.KEYS}\n\n{opened}\n", encoding="utf-8")
 
@@ -149,7 +154,15 @@ def build(notebooks: list[Path], folder: Path) -> list[str]:
     warnings = source / "warnings.txt"
     with warnings.open("w", encoding="utf-8") as said:
         app = Sphinx(
-            source, TEMPLATE, folder, source / ".doctrees", "html", status=None, warning=said, verbosity=0, freshenv=True
+            source,
+            TEMPLATE,
+            folder,
+            source / ".doctrees",
+            "html",
+            status=None,
+            warning=said,
+            verbosity=0,
+            freshenv=True,
         )
         app.build()
     if app.statuscode:
@@ -196,30 +209,37 @@ def broken_links(folder: Path) -> list[str]:
     return found
 
 
+def open_page(tab: Page, path: Path) -> None:
+    """Open a page of the site and wait until its formulas are drawn."""
+    tab.goto(path.resolve().as_uri())
+    tab.evaluate("() => window.MathJax && new Promise(done => MathJax.Hub.Queue(done))")
+
+
 def check(browser: Browser, path: Path) -> list[str]:
-    """Open a page of the site on a wide screen and on a phone; return what is wrong with it, one sentence each."""
+    """Open a page of the site, from a wide screen to a phone; return what is wrong with it, one sentence each."""
     problems = []
-    for width in (1600, 1280, 390):
-        with watched_page(browser, width, 800) as (tab, seen):
-            tab.goto(path.resolve().as_uri())
-            tab.evaluate("() => window.MathJax && new Promise(done => MathJax.Hub.Queue(done))")
+    with watched_page(browser, 1600, 800) as (tab, seen):
+        open_page(tab, path)
+        for width in (1600, 1280, 390):
+            tab.set_viewport_size({"width": width, "height": 800})
             wide = tab.evaluate("document.documentElement.scrollWidth")
             if wide > width:
                 problems.append(f"is {wide} pixels wide on a screen of {width}")
-        problems += [f"loads {address} from another machine" for address in seen.outside]
-        problems += [f"cannot load {address}" for address in seen.failed]
-        problems += [f"error in the console: {text}" for text in seen.errors]
-    return problems
+    return [
+        *problems,
+        *(f"loads {address} from another machine" for address in seen.outside),
+        *(f"cannot load {address}" for address in seen.failed),
+        *(f"error in the console: {text}" for text in seen.errors),
+    ]
 
 
 def take_shots(browser: Browser, path: Path, folder: Path) -> None:
     """Write pictures of the head of a page: light and dark on a wide screen, and light on a phone."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, width, height, scheme in (("light", 1280, 2400, "light"), ("dark", 1280, 2400, "dark"), ("phone", 390, 2400, "light")):
-        with watched_page(browser, width, height) as (tab, _):
+    for name, width, scheme in (("light", 1280, "light"), ("dark", 1280, "dark"), ("phone", 390, "light")):
+        with watched_page(browser, width, 2400) as (tab, _):
             tab.emulate_media(color_scheme=scheme)
-            tab.goto(path.resolve().as_uri())
-            tab.evaluate("() => window.MathJax && new Promise(done => MathJax.Hub.Queue(done))")
+            open_page(tab, path)
             tab.screenshot(path=folder / f"{path.stem}-{name}.png")
 
 

@@ -182,7 +182,8 @@ def write_index(folder: Path, notebooks: list[Path] | None = None) -> Path:
     write(
         folder / "index.html",
         (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>From pixels to PaLM-E: slides</title>\n'
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            "<title>From pixels to PaLM-E: slides</title>\n"
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<link rel="stylesheet" href="assets/reveal.js/dist/theme/fonts/source-sans-pro/source-sans-pro.css">\n'
             f"<style>{style}</style></head>\n<body><main><h1>From pixels to PaLM-E</h1>\n{decks}\n<p>{KEYS}</p></main>"

@@ -144,11 +144,14 @@ def first_picture(notebook: NotebookNode) -> str:
     return ""
 
 
-def cards(notebooks: list[Path], folder: Path, links: Callable[[str], str], prefix: str = "") -> str:
+def cards(
+    notebooks: list[Path], folder: Path, address: str, links: Callable[[str], str] | None = None, prefix: str = ""
+) -> str:
     """A list in HTML of notebooks whose decks lie in the folder, each with its picture: a slide, or else a figure.
 
     Args:
-        links: what stands below a notebook's title, from its name without ".ipynb".
+        address: where a title leads, with {} for the notebook's name without ".ipynb".
+        links: HTML that stands below, from that name; nothing, if it is not given.
         prefix: the way from the page that has the list to the folder.
     """
     entries = []
@@ -156,12 +159,13 @@ def cards(notebooks: list[Path], folder: Path, links: Callable[[str], str], pref
         notebook = nbformat.read(path, as_version=4)
         number, thumbnail = path.stem.partition("_")[0], Path("thumbnails", f"{path.stem}.webp")
         picture = f"{prefix}{thumbnail.as_posix()}" if (folder / thumbnail).exists() else first_picture(notebook)
-        deck = read_deck(notebook).slides
+        more = f'<span class="links">{links(path.stem)}</span>' if links else ""
         entries.append(
             (f'<li><img src="{picture}" alt="" width="480" height="270" loading="lazy">' if picture else "<li>")
-            + f'<div class="text"><span class="name">{number} · {html.escape(title(notebook, path))}</span>'
-            f"<small>{notebook.metadata.get('course', {}).get('minutes', '?')} minutes, {len(deck)} slides</small>"
-            f"{links(path.stem)}</div></li>"
+            + f'<div class="text"><a class="name" href="{address.format(path.stem)}">{number} · '
+            f"{html.escape(title(notebook, path))}</a>"
+            f"<small>{notebook.metadata.get('course', {}).get('minutes', '?')} minutes, "
+            f"{len(read_deck(notebook).slides)} slides</small>{more}</div></li>"
         )
     return f'<ul class="cards">{"".join(entries)}</ul>'
 
@@ -178,7 +182,7 @@ def write_index(folder: Path, notebooks: list[Path] | None = None) -> Path:
     if notebooks is None:
         notebooks = [path for path in find_notebooks([]) if (folder / f"{path.stem}.html").exists()]
     style = (HERE / "slides_template" / "index.css").read_text(encoding="utf-8")
-    decks = cards(notebooks, folder, lambda name: f'<a class="deck" href="{name}.html">Open the deck</a>')
+    decks = cards(notebooks, folder, "{}.html")
     write(
         folder / "index.html",
         (

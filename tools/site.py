@@ -9,6 +9,7 @@ pictures of the pages, on a wide screen and on a phone.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import shutil
 import sys
@@ -38,10 +39,9 @@ NEEDS_KERNEL = (
 )
 
 
-def link_list(name: str, repository: str, page: bool) -> str:
-    """The links to what else there is of a notebook, and to its page if `page`."""
-    links = {"Page": f"{name}.html"} if page else {}
-    links |= {"Slides": f"slides/{name}.html", "Notebook": f"notebooks/{name}.ipynb"}
+def link_list(name: str, repository: str) -> str:
+    """The links to what there is of a notebook beside its page."""
+    links = {"Slides": f"slides/{name}.html", "Notebook": f"notebooks/{name}.ipynb"}
     if PLACEHOLDER not in repository:
         links |= launchers(repository, name)
     return "".join(
@@ -66,7 +66,7 @@ def readable(notebook: NotebookNode, name: str, repository: str) -> NotebookNode
         for number, output in enumerate(cell.get("outputs", [])):
             if WIDGET in output.get("data", {}):
                 cell.outputs[number] = new_output("display_data", {"text/html": NEEDS_KERNEL})
-    notebook.cells.insert(1, new_markdown_cell(f'<p class="course-bar">{link_list(name, repository, page=False)}</p>'))
+    notebook.cells.insert(1, new_markdown_cell(f'<p class="course-bar">{link_list(name, repository)}</p>'))
     return notebook
 
 
@@ -106,31 +106,23 @@ def write_sources(notebooks: list[Path], source: Path, decks: Path) -> None:
     for path in notebooks:
         nbformat.write(readable(slides.read_executed(path), path.stem, own), source / path.name)
 
-    def links(name: str) -> str:
-        return f'<span class="links">{link_list(name, own, page=True)}</span>'
-
     parts = {True: [], False: []}
     for path in notebooks:
         parts[path.stem[0].isdigit()].append(path.stem)
     front = FRONT.format(
-        cards=slides.cards(notebooks, decks, links, "slides/"),
+        cards=slides.cards(notebooks, decks, "{}.html", lambda name: link_list(name, own), "slides/"),
         lecture="\n".join(parts[True]),
         appendices="\n".join(parts[False]),
     )
     (source / "index.md").write_text(front, encoding="utf-8")
-    opened = slides.cards(
-        notebooks,
-        decks,
-        lambda name: f'<span class="links"><a href="slides/{name}.html">Open the deck</a></span>',
-        "slides/",
-    )
+    opened = slides.cards(notebooks, decks, "slides/{}.html", prefix="slides/")
     (source / "decks.md").write_text(f"# All decks\n\n{slides.KEYS}\n\n{opened}\n", encoding="utf-8")
 
 
-def build(notebooks: list[Path], folder: Path) -> list[str]:
+def build(notebooks: list[Path], folder: Path, browser: Browser | None = None) -> list[str]:
     """Write the site of these notebooks into the folder; return the warnings of Sphinx, one a line.
 
-    Pictures of the decks are taken if there is a browser. What another build left in the folder goes.
+    With a browser the cards show slides, without one figures. What another build left in the folder goes.
 
     Raises:
         RuntimeError: a notebook without outputs could not be executed, or Sphinx gave up.
@@ -142,11 +134,8 @@ def build(notebooks: list[Path], folder: Path) -> list[str]:
     exported = [slides.export(path, decks) for path in notebooks]
     for path in notebooks:
         slides.write(downloads / path.name, path.read_bytes())
-    try:
-        with launch() as browser:
-            slides.take_thumbnails(browser, exported)
-    except BrowserMissing as missing:
-        print(f"The index has no pictures of slides: {missing}", file=sys.stderr)
+    if browser:
+        slides.take_thumbnails(browser, exported)
     slides.write_index(decks, notebooks)
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
@@ -253,27 +242,29 @@ def main(arguments: list[str]) -> int:
     folder = ROOT / "build" / "site"
     try:
         notebooks = find_notebooks(options.numbers)
-        problems = build(notebooks, folder)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    except RuntimeError as error:
-        print(f"FAILED {error}", file=sys.stderr)
-        return 1
-    problems += broken_links(folder)
-    try:
-        if options.check or options.shots:
-            with launch() as browser:
-                for page in sorted(folder.glob("*.html")):
-                    if options.shots:
-                        take_shots(browser, page, options.shots)
-                    if options.check:
-                        problems += [f"{page.name}: {problem}" for problem in check(browser, page)]
-                for deck in [folder / "slides" / f"{path.stem}.html" for path in notebooks] * options.check:
-                    problems += [f"slides/{deck.name}: {problem}" for problem in slides.check(browser, deck)]
-    except BrowserMissing as error:
-        print(error, file=sys.stderr)
-        return 2
+    with contextlib.ExitStack() as stack:
+        try:
+            browser = stack.enter_context(launch())
+        except BrowserMissing as missing:
+            print(missing, file=sys.stderr)
+            if options.check or options.shots:
+                return 2
+            browser = None
+        try:
+            problems = build(notebooks, folder, browser) + broken_links(folder)
+        except RuntimeError as error:
+            print(f"FAILED {error}", file=sys.stderr)
+            return 1
+        for page in sorted(folder.glob("*.html")):
+            if options.shots:
+                take_shots(browser, page, options.shots)
+            if options.check:
+                problems += [f"{page.name}: {problem}" for problem in check(browser, page)]
+        for deck in [folder / "slides" / f"{path.stem}.html" for path in notebooks] * options.check:
+            problems += [f"slides/{deck.name}: {problem}" for problem in slides.check(browser, deck)]
     print((folder / "index.html").relative_to(ROOT))
     print("\n".join(re.sub(r"\x1b\[[\d;]*m", "", problem) for problem in problems) or "No problem found.")
     return 1 if problems else 0

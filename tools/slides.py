@@ -97,6 +97,10 @@ def export(path: Path, folder: Path, page: bool = False) -> Path:
     for source in ASSETS.rglob("*"):
         if source.is_file():
             write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())
+    for model in sorted(set(re.findall(r'class="explorer [^>]* data-model="([\w-]+)"', text))):
+        from helpers.page.explorers.weights import model_script  # needs torch, which takes seconds to import
+
+        write(folder / "assets" / "models" / f"{model}.js", model_script(model).encode())
     target = folder / f"{path.stem}.html"
     write(target, text.encode())
     return target

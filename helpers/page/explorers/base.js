@@ -6,10 +6,10 @@ const BASE_STYLE = `
   :host([data-theme=dark]) { --paper: #15191f; --ink: #e8edf3; --quiet: #b6c0cc; --line: #8590a0; --faint: #2b333d;
     --accent: #56b4e9; --second: #f0a35e; color-scheme: dark; }
   .figure { box-sizing: border-box; background: var(--paper); color: var(--ink); padding: 6px 10px;
-    font: 15px/1.35 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; font-variant-numeric: tabular-nums;
+    font: 17px/1.35 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; font-variant-numeric: tabular-nums;
     display: flex; flex-wrap: wrap; gap: 10px 28px; align-items: flex-start; }
   .title { font-weight: 600; margin: 0 0 6px; }
-  .note { margin: 6px 0 0; color: var(--quiet); font-size: 14px; }
+  .note { margin: 6px 0 0; color: var(--quiet); font-size: 15px; }
   .problem { flex-basis: 100%; color: var(--second); font-weight: 600; }
   .problem:empty { display: none; }
   input[type=text], select, button, .file { font: inherit; color: inherit; background: var(--paper);
@@ -42,7 +42,7 @@ function prepare(host, style, layout) {
   root.addEventListener("keydown", event => {
     const typed = event.target.matches("input[type=text], select");
     const moved = event.key.startsWith("Arrow") && event.target.matches("input, select, [tabindex]");
-    if (typed ? event.key !== "Escape" : moved) event.stopPropagation(); // the slides would turn
+    if (typed ? !["Escape", "PageUp", "PageDown"].includes(event.key) : moved) event.stopPropagation(); // the slides would turn
   });
   return selector => root.querySelector(selector);
 }

@@ -9,15 +9,15 @@ const STYLE = `
     padding: 0; }
   .dozen label { cursor: pointer; border-radius: 4px; }
   .dozen label:has(:checked) { outline: 3px solid var(--second); outline-offset: 0; }
-  .row { display: grid; grid-template-columns: minmax(150px, 1fr) 110px 58px; gap: 8px; align-items: center;
+  .row { display: grid; grid-template-columns: minmax(150px, 1fr) 110px 70px; gap: 8px; align-items: center;
     margin: 0 0 5px; }
-  .row input { width: 100%; height: 34px; }
+  .row input { width: 100%; height: 40px; font-size: 19px; }
   .row.asked input { border: 2px solid var(--second); }
-  .bar { height: 18px; background: var(--faint); border-radius: 3px; overflow: hidden; }
+  .bar { height: 22px; background: var(--faint); border-radius: 3px; overflow: hidden; }
   .bar i { display: block; height: 100%; background: var(--accent); }
-  .row b { text-align: right; }
+  .row b { text-align: right; font-size: 18px; }
   .gallery { display: grid; grid-template-columns: repeat(4, 88px); gap: 6px; }
-  .gallery button { padding: 2px; font-size: 13px; line-height: 1.4; }
+  .gallery button { padding: 2px; font-size: 15px; line-height: 1.4; }
   .gallery .tile { margin: 0 auto; }
 `;
 const LAYOUT = `<div class="figure">
@@ -49,8 +49,8 @@ function mount(host, data) {
   const find = prepare(host, STYLE, LAYOUT);
   host.style.setProperty("--sheet", `url(${data.sprite})`);
   const { settings, captions, columns } = data, encode = tokenizer(settings.tokenizer);
-  const width = settings.width, features = fromHalves(bytes(data.features)), count = features.length / width;
-  const known = new Float32Array(bytes(data.textFeatures).buffer); // torch's, shown until the model is there
+  const width = settings.width, features = unpack(data.features), count = features.length / width;
+  const known = unpack(data.textFeatures); // torch's, shown until the model is there
   const kept = new Map(data.texts.map((text, i) => [text, known.subarray(i * width, (i + 1) * width)]));
   let weights = null, chosen = data.chosen, feature = null, asked = 0, slowest = 0;
 

@@ -52,14 +52,10 @@ def explorer(name: str, data: dict[str, Any], alt: str, model: str | None = None
     )
 
 
-def floats(numbers: np.ndarray) -> str:
-    """Numbers as 32-bit floats, in base64."""
-    return base64.b64encode(np.asarray(numbers).astype("<f4").tobytes()).decode()
-
-
-def halves(numbers: np.ndarray) -> str:
-    """Numbers as 16-bit floats, in base64."""
-    return base64.b64encode(np.asarray(numbers).astype("<f2").tobytes()).decode()
+def pack(numbers: np.ndarray) -> str:
+    """Numbers as 32-bit floats without their lowest byte, in base64: right to 1 in 100,000, a quarter shorter."""
+    bits = np.ascontiguousarray(numbers, dtype="<f4").view("<u4").ravel() + np.uint32(0x80)  # rounded, not cut
+    return base64.b64encode(bits.astype("<u4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()).decode()
 
 
 def sprite(pictures: Sequence[np.ndarray], columns: int, quality: int) -> str:

@@ -1,16 +1,15 @@
 // The street models without a kernel: their forward passes in plain functions, from the same weights as in torch.
 // A sequence of n tokens of k numbers is one Float32Array, row by row. Sums are kept in float64.
 
-/** 16-bit floats, little-endian, as Float32Array. */
-function fromHalves(raw) {
-  const halves = new Uint16Array(raw.buffer, raw.byteOffset, raw.byteLength / 2);
-  const table = Float32Array.from({ length: 65536 }, (_, bits) => {
-    const exponent = bits >> 10 & 31, fraction = bits & 1023;
-    const size = exponent === 0 ? fraction * 2 ** -24
-      : exponent === 31 ? (fraction ? NaN : Infinity) : (1 + fraction / 1024) * 2 ** (exponent - 15);
-    return bits >> 15 ? -size : size;
-  });
-  return Float32Array.from(halves, bits => table[bits]);
+/** Floats of which the upper three bytes are stored, little-endian, as Float32Array. */
+function unpack(text) {
+  const stored = bytes(text), all = new Uint8Array(stored.length / 3 * 4);
+  for (let i = 0, j = 1; i < stored.length; i += 3, j += 4) {
+    all[j] = stored[i];
+    all[j + 1] = stored[i + 1];
+    all[j + 2] = stored[i + 2];
+  }
+  return new Float32Array(all.buffer);
 }
 
 /** {name: Float32Array} of a .safetensors file: the length of its header, the header, the numbers. */
@@ -23,8 +22,8 @@ function fromSafetensors(buffer) {
 }
 
 /** {name: Float32Array} of a stored model, as helpers.page.explorers.weights writes it. */
-function fromScript({ tensors, halves }) {
-  const numbers = fromHalves(bytes(halves));
+function fromScript({ tensors, numbers: text }) {
+  const numbers = unpack(text);
   let at = 0;
   return Object.fromEntries(tensors.map(([name, size]) => [name, numbers.subarray(at, at += size)]));
 }

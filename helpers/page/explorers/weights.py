@@ -1,17 +1,17 @@
-"""The street models' weights for a page: 16-bit floats as text in a script that lies beside the page.
+"""The street models' weights for a page: numbers as text in a script that lies beside the page.
 
 A page that is opened from a file may not read other files, but it may run scripts that lie beside it.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
 import torch
 
 from helpers.files import DATA
+from helpers.page.explorers.figure import pack
 from helpers.weights.pretrained import load
 from helpers.weights.store import load_result, load_state, shipped
 
@@ -26,10 +26,10 @@ def model_script(name: str) -> str:
     if name not in MODELS:
         raise ValueError(f"{name!r} does not run in a page; the models that do are {', '.join(MODELS)}")
     state = load_state(shipped(f"weights/{name}.safetensors"))
-    halves = torch.cat([tensor.flatten() for tensor in state.values()]).half().numpy()
+    numbers = torch.cat([tensor.flatten() for tensor in state.values()]).numpy()
     stored = {
         "tensors": [[key, tensor.numel()] for key, tensor in state.items()],
-        "halves": base64.b64encode(halves.astype("<f2").tobytes()).decode(),
+        "numbers": pack(numbers),
     }
     return f"(globalThis.courseWeights ??= {{}})[{json.dumps(name)}] = {json.dumps(stored)};\n"
 

@@ -10,10 +10,14 @@ import pytest
 import torch
 
 from helpers.models.clip import encode_images, text_features
+from helpers.page.explorers.attention import attention_explorer
 from helpers.page.explorers.clip import clip_explorer
 from helpers.page.explorers.figure import explorer, pack
 from helpers.page.explorers.weights import MODELS, model_script
 from helpers.weights.pretrained import load
+from helpers.worlds.street.drawing.render import render
+from helpers.worlds.street.sample import scene_at
+from helpers.worlds.street.scene import RED_TRUCK
 from helpers.worlds.streets import load_street
 from tests import browser
 from tools.browser import watched_page
@@ -152,6 +156,73 @@ def test_the_keys_of_the_clip_explorer(clip_page):
     assert clip_page.evaluate("window.heard") == ["PageDown"]
 
 
+@pytest.fixture(scope="module")
+def attention_page(window, place):
+    return opened(window, place / "attention.html", page_of(attention_explorer([RED_TRUCK, *map(street, range(3))])))
+
+
+def street(i: int):
+    return scene_at("test", i)
+
+
+def attention_of_torch(images: torch.Tensor) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Attention maps [layers, h, T, T] and probabilities of one picture [1, 3, S, S]."""
+    net, maps = load("street-vit").model, []
+    z = net.embed(images) + net.encoder.pos_embedding
+    for layer in net.encoder.layers:
+        maps.append(layer.self_attention.weights(layer.ln_1(z))[0])
+        z = layer(z)
+    return torch.stack(maps).numpy(), {k: v[0].softmax(0).numpy() for k, v in net(images).items()}
+
+
+def test_attention_and_answers_equal_torch(attention_page):
+    for i, scene in enumerate([RED_TRUCK, street(0), street(1)]):
+        picture = render(scene, 96)
+        shown = ask(attention_page, "x.pixels(a)", i)
+        assert shown == picture.flatten().tolist(), "the page has the picture byte for byte"
+        maps, answers = attention_of_torch(torch.from_numpy(picture).permute(2, 0, 1)[None])
+        read = ask(attention_page, "x.read(a)", shown)
+        assert np.abs(np.array(read["maps"]) - maps).max() < CLOSE
+        for label, p in answers.items():
+            powers = np.exp(np.array(read["logits"][label]))
+            assert np.abs(powers / powers.sum() - p).max() < CLOSE
+        if i:
+            continue
+        swapped = ask(attention_page, "x.read(a)", picture[..., ::-1].flatten().tolist())
+        assert np.abs(np.array(swapped["maps"]) - maps).max() > 10 * CLOSE, "red and blue exchanged must be noticed"
+
+
+def test_a_wrong_number_of_heads_would_be_noticed(window, place, attention_page):
+    text = page_of(attention_explorer([RED_TRUCK])).replace('"heads": 4', '"heads": 2')
+    picture = render(RED_TRUCK, 96)
+    maps, _ = attention_of_torch(torch.from_numpy(picture).permute(2, 0, 1)[None])
+    page = opened(window, place / "wrong.html", text)
+    found = np.array(ask(page, "x.read(a)", picture.flatten().tolist())["maps"])
+    assert np.abs(found - maps[:, :2]).max() > 10 * CLOSE
+    opened(window, place / "attention.html", (place / "attention.html").read_text(encoding="utf-8"))
+
+
+def test_a_click_and_the_keys_choose_who_asks_and_who_looks(attention_page):
+    host = attention_page.locator(".explorer")
+    big = host.locator(".big")
+    big.click(position={"x": 3.5 * 48, "y": 5.5 * 48})
+    assert ask(attention_page, "x.state")["asks"] == 5 * 6 + 4
+    big.press("ArrowUp")
+    assert ask(attention_page, "x.state")["asks"] == 4 * 6 + 4
+    assert "patch 28, row 5, column 4" in host.locator(".asks").inner_text()
+    maps, _ = attention_of_torch(torch.from_numpy(render(RED_TRUCK, 96)).permute(2, 0, 1)[None])
+    host.get_by_label("Layer 5, head 2").focus()
+    attention_page.keyboard.press("ArrowRight")
+    assert {k: ask(attention_page, "x.state")[k] for k in ("layer", "head")} == {"layer": 5, "head": 1}
+    shares = maps[5, 1, 28]
+    assert f"{100 * shares[0]:.{1 if shares[0] < 0.0995 else 0}f} %" in host.locator(".to-cls").inner_text()
+    assert f"goes to patch {shares[1:].argmax() + 1}," in host.locator(".map").get_attribute("aria-label")
+    host.get_by_role("button", name="[CLS]").click()
+    assert ask(attention_page, "x.state")["asks"] == 0
+    host.get_by_label("Street 2").check(force=True)
+    assert ask(attention_page, "x.state")["scene"] == 1
+
+
 def test_without_its_weights_it_still_shows_what_torch_stored(chromium, tmp_path, streets):
     (tmp_path / "page.html").write_text(page_of(clip_explorer(streets, TEXTS)), encoding="utf-8")
     with watched_page(chromium) as (page, _):
@@ -195,5 +266,7 @@ def test_a_label_cannot_break_the_page_and_the_same_data_give_the_same_text():
 def test_what_cannot_be_shown_gets_a_sentence(streets):
     with pytest.raises(ValueError, match="12 streets or more, and one of them chosen, not 24 and 24"):
         clip_explorer(streets, chosen=24)
+    with pytest.raises(ValueError, match="layer: 7 is not a number from 1 to 6"):
+        attention_explorer([RED_TRUCK], layer=7)
     with pytest.raises(ValueError, match="'alexnet' does not run in a page"):
         model_script("alexnet")

@@ -52,7 +52,7 @@ function mount(host, data) {
   const width = settings.width, features = unpack(data.features), count = features.length / width;
   const known = unpack(data.textFeatures); // torch's, shown until the model is there
   const kept = new Map(data.texts.map((text, i) => [text, known.subarray(i * width, (i + 1) * width)]));
-  let weights = null, chosen = data.chosen, feature = null, asked = 0, slowest = 0;
+  let weights = null, chosen = data.chosen, feature = null, asked = 0, last = 0;
 
   const tile = (element, index, side) => {
     element.className = `${element.className.replace(/\btile\b/, "").trim()} tile`.trim();
@@ -129,7 +129,7 @@ function mount(host, data) {
     big.setAttribute("aria-label", `The street: ${captions[chosen]}`);
     find("canvas").hidden = !feature;
     radios.forEach((radio, i) => { radio.checked = !feature && data.dozen[i] === chosen; });
-    slowest = Math.max(slowest, performance.now() - start);
+    last = performance.now() - start;
   }
   function choose(index) {
     [chosen, feature] = [index, null];
@@ -174,7 +174,7 @@ function mount(host, data) {
     ids: text => clipIds(encode, text, settings.tokenizer),
     textFeature: text => [...clipText(weights, settings, clipIds(encode, text, settings.tokenizer))],
     imageFeature: pixels => [...clipImage(weights, settings, Uint8Array.from(pixels))],
-    get slowest() { return slowest; },
+    get milliseconds() { return last; },
     ready: weightsOf("street-clip").then(found => {
       weights = found;
       const ours = data.texts.flatMap(text => [...clipText(weights, settings, clipIds(encode, text, settings.tokenizer))]);

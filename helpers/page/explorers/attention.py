@@ -24,7 +24,7 @@ def attention_explorer(
     layer: int = 3,
     head: int = 1,
     inline: bool = False,
-    alt: str = "Attention: a street of 36 patches, one of which asks; small maps of where each head of each layer looks; "
+    alt: str = "Attention: a street of 36 patches, one of which asks; maps of where each head of each layer looks, "
     "one of them enlarged with its weights in per cent; and the model's answers for the street",
 ) -> HTML:
     """Return the interactive figure for some scenes of the street world.

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import base64
+import colorsys
 import random
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from skimage import color
 
 from helpers.models.clip import encode_images, text_features
 from helpers.page.explorers.attention import attention_explorer
 from helpers.page.explorers.clip import clip_explorer
+from helpers.page.explorers.colour import colour_explorer
+from helpers.page.explorers.depth import depth_explorer
 from helpers.page.explorers.figure import explorer, pack
 from helpers.page.explorers.weights import MODELS, model_script
 from helpers.weights.pretrained import load
+from helpers.weights.store import load_result
 from helpers.worlds.street.drawing.render import render
 from helpers.worlds.street.sample import scene_at
 from helpers.worlds.street.scene import RED_TRUCK
 from helpers.worlds.streets import load_street
 from tests import browser
+from tools import ROOT
 from tools.browser import watched_page
+from tools.execute import write
+from tools.slides import export
 
 chromium = browser.chromium
 CLOSE = 1e-4
@@ -223,6 +235,69 @@ def test_a_click_and_the_keys_choose_who_asks_and_who_looks(attention_page):
     assert ask(attention_page, "x.state")["scene"] == 1
 
 
+def test_the_depth_explorer_shows_the_means_of_the_stored_runs(window, place):
+    result = load_result("depth")
+    page = opened(window, place / "depth.html", page_of(depth_explorer(result)))
+    host = page.locator(".explorer")
+    for depth, moment in [(20, "0"), (14, "0"), (14, "800")]:
+        for kind in ("plain", "residual"):
+            runs = [run["figures"] for run in result["runs"] if run["arm"] == f"{kind}-{depth}"]
+            shown = ask(page, "x.shown(a)", kind)
+            assert shown["loss"] == pytest.approx(np.mean([run["loss"] for run in runs]))
+            assert np.allclose(shown["curve"], np.mean([run["curve"] for run in runs], 0))
+            assert np.allclose(shown["norm"], np.mean([run["gradient norms"][moment] for run in runs], 0))
+            assert f"{kind} {shown['loss']:.2f}" in host.locator(".said").inner_text()
+        if moment == "0":
+            host.locator(".depth" if depth == 20 else ".moment").press("ArrowLeft" if depth == 20 else "ArrowRight")
+    assert ask(page, "x.state") == {"depth": 14, "moment": 800}
+    assert host.locator("svg").count() == 2 and host.locator("polyline").count() == 2 * 2 * (5 + 1)
+
+
+@pytest.fixture(scope="module")
+def colour_page(window, place):
+    return opened(window, place / "colour.html", page_of(colour_explorer()))
+
+
+def references(rgb: np.ndarray) -> dict[str, np.ndarray]:
+    """The colours [n, 3] in the six other spaces, by scikit-image and colorsys."""
+    hls = np.array([colorsys.rgb_to_hls(*c) for c in rgb])
+    black = 1 - rgb.max(1, keepdims=True)
+    inks = np.divide(1 - rgb - black, 1 - black, out=np.zeros_like(rgb), where=black < 1)
+    found = {"HSV": color.rgb2hsv(rgb), "HSL": hls[:, [0, 2, 1]], "XYZ": color.rgb2xyz(rgb), "Lab": color.rgb2lab(rgb)}
+    return found | {"LUV": color.rgb2luv(rgb), "CMYK": np.concatenate([inks, black], 1)}
+
+
+def test_colours_equal_the_libraries_and_come_back(colour_page):
+    rgb = np.random.default_rng(0).integers(0, 256, (400, 3)) / 255
+    rgb[:6] = [[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5], [1, 0, 0], [0.01, 0.005, 0], [1, 0, 1]]
+    for name, expected in references(rgb).items():
+        found = np.array(ask(colour_page, "x.to(a[0], a[1])", [name, rgb.tolist()]))
+        assert np.abs(found - expected).max() < CLOSE, name
+        back = np.array(ask(colour_page, "x.from(a[0], a[1])", [name, found.tolist()]))
+        assert np.abs(back - rgb).max() < CLOSE, name
+        swapped = np.array(ask(colour_page, "x.to(a[0], a[1])", [name, rgb[:, ::-1].tolist()]))
+        assert np.abs(swapped - expected).max() > 10 * CLOSE, "red and blue exchanged must be noticed"
+
+
+def test_a_walk_by_mouse_and_keys(colour_page):
+    host = colour_page.locator(".explorer")
+    plane = host.locator(".plane")
+    plane.click(position={"x": 151, "y": 76})
+    hue, saturation, _ = ask(colour_page, "x.state")["point"]
+    assert abs(hue - 0.5) < 0.01 and abs(saturation - 0.75) < 0.01
+    plane.press("ArrowRight")
+    state = ask(colour_page, "x.state")
+    assert state["point"][0] == pytest.approx(hue + 0.02) and state["walked"] > 1
+    host.locator("select").select_option("Lab")
+    lab = color.rgb2lab(np.array(ask(colour_page, "x.state")["rgb"]))
+    assert np.abs(np.array(ask(colour_page, "x.state")["point"]) - lab).max() < CLOSE
+    before = ask(colour_page, "x.state")
+    assert not ask(colour_page, "x.moveTo([50, 95, 90])"), "no screen shows it"
+    assert ask(colour_page, "x.state") == before
+    host.get_by_label("L*").press("ArrowRight")
+    assert ask(colour_page, "x.state")["point"][0] > before["point"][0]
+
+
 def test_without_its_weights_it_still_shows_what_torch_stored(chromium, tmp_path, streets):
     (tmp_path / "page.html").write_text(page_of(clip_explorer(streets, TEXTS)), encoding="utf-8")
     with watched_page(chromium) as (page, _):
@@ -247,10 +322,49 @@ def test_weights_inside_the_page_and_a_narrow_dark_one(chromium, tmp_path, stree
         assert seen.errors == seen.failed == seen.outside == []
 
 
+class Jupyter(BaseHTTPRequestHandler):
+    """As Jupyter's server: pages anywhere, and below files/ what lies in its folder, the course in a folder there."""
+
+    page = ""
+
+    def do_GET(self) -> None:
+        _, files, name = self.path.partition("/user/me/files/course/")
+        found = ROOT / name
+        body = found.read_bytes() if files and found.is_file() else self.page.encode()
+        self.send_response(200 if "files" not in self.path or (files and found.is_file()) else 404)
+        self.send_header("Content-Type", "application/octet-stream" if files else "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def test_in_jupyter_the_weights_come_from_its_server(chromium, streets):
+    settings = '<script id="jupyter-config-data" type="application/json">{"baseUrl": "/user/me/"}</script>'
+    Jupyter.page = page_of(clip_explorer(streets, TEXTS)).replace("<body>", f"<body>{settings}")
+    with HTTPServer(("127.0.0.1", 0), Jupyter) as server, watched_page(chromium) as (page, seen):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.goto(f"http://127.0.0.1:{server.server_port}/user/me/lab/tree/course/notebooks/08_zero_shot.ipynb")
+        page.wait_for_function("document.querySelector('.explorer')?.explorer")
+        assert ask(page, "x.ready") < CLOSE
+        assert seen.outside == [] and all("404" in failure for failure in seen.failed)
+        server.shutdown()
+
+
+def test_an_exported_deck_brings_the_weights_along(tmp_path, streets):
+    output = new_output("display_data", {"text/html": clip_explorer(streets, TEXTS).data})
+    cell = new_code_cell("clip_explorer(streets)", outputs=[output], execution_count=1)
+    write(new_notebook(cells=[cell]), tmp_path / "99_trial.ipynb")
+    export(tmp_path / "99_trial.ipynb", tmp_path / "deck")
+    assert (tmp_path / "deck" / "assets" / "models" / "street-clip.js").read_text() == model_script("street-clip")
+    assert not (tmp_path / "deck" / "assets" / "models" / "street-vit.js").exists()
+    assert sum(file.stat().st_size for file in (tmp_path / "deck" / "assets" / "models").iterdir()) < 10e6
+
+
 def test_packed_numbers_keep_five_digits():
     x = np.random.default_rng(0).normal(size=1000).astype(np.float32)
-    import base64
-
     stored = np.frombuffer(base64.b64decode(pack(x)), np.uint8).reshape(-1, 3)
     back = np.concatenate([np.zeros((1000, 1), np.uint8), stored], 1).copy().view("<f4")[:, 0]
     assert np.abs(back / x - 1).max() < 2.0**-16
@@ -268,5 +382,9 @@ def test_what_cannot_be_shown_gets_a_sentence(streets):
         clip_explorer(streets, chosen=24)
     with pytest.raises(ValueError, match="layer: 7 is not a number from 1 to 6"):
         attention_explorer([RED_TRUCK], layer=7)
+    with pytest.raises(ValueError, match="space: 'hsv' is not one of RGB, HSV"):
+        colour_explorer("hsv")
+    with pytest.raises(ValueError, match=r"rgb: .* is not three numbers from 0 to 1"):
+        colour_explorer("RGB", (255, 0, 0))
     with pytest.raises(ValueError, match="'alexnet' does not run in a page"):
         model_script("alexnet")

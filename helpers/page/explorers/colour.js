@@ -36,16 +36,16 @@ const chromaticity = ([x, y, z]) => {
 };
 const [WHITE_U, WHITE_V] = chromaticity(WHITE);
 
-/** Each space: the names and ranges of its numbers, the way there from RGB, and the way back. */
+/** Each space: the names (and short ones) and ranges of its numbers, the way there from RGB, and the way back. */
 const SPACES = {
   RGB: { names: ["R", "G", "B"], range: [[0, 1], [0, 1], [0, 1]], to: rgb => [...rgb], from: v => [...v] },
-  HSV: { names: ["hue", "saturation", "value"], range: [[0, 1], [0, 1], [0, 1]],
+  HSV: { names: ["hue", "saturation", "value"], short: ["H", "S", "V"], range: [[0, 1], [0, 1], [0, 1]],
     to(rgb) {
       const high = Math.max(...rgb);
       return [hue(rgb), high ? (high - Math.min(...rgb)) / high : 0, high];
     },
     from: ([h, s, v]) => fromHue(h, v * s, v - v * s) },
-  HSL: { names: ["hue", "saturation", "lightness"], range: [[0, 1], [0, 1], [0, 1]],
+  HSL: { names: ["hue", "saturation", "lightness"], short: ["H", "S", "L"], range: [[0, 1], [0, 1], [0, 1]],
     to(rgb) {
       const high = Math.max(...rgb), low = Math.min(...rgb), middle = (high + low) / 2;
       return [hue(rgb), high === low ? 0 : (high - low) / (1 - Math.abs(2 * middle - 1)), middle];
@@ -75,7 +75,8 @@ const SPACES = {
       const y = luminance(l), a = u / (13 * l) + WHITE_U, b = v / (13 * l) + WHITE_V;
       return fromXyz([9 * y * a / (4 * b), y, y * (12 - 3 * a - 20 * b) / (4 * b)]);
     } },
-  CMYK: { names: ["cyan", "magenta", "yellow", "black"], range: [[0, 1], [0, 1], [0, 1], [0, 1]],
+  CMYK: { names: ["cyan", "magenta", "yellow", "black"], short: ["C", "M", "Y", "K"],
+    range: [[0, 1], [0, 1], [0, 1], [0, 1]],
     to(rgb) {
       const high = Math.max(...rgb);
       return [...rgb.map(v => high ? (high - v) / high : 0), 1 - high];
@@ -87,12 +88,13 @@ const PLANE = { RGB: [0, 1], HSV: [0, 1], HSL: [0, 2], XYZ: [0, 1], Lab: [1, 2],
 const inside = rgb => rgb.every(v => v >= -0.002 && v <= 1.002);
 
 const STYLE = `
-  .walk { flex: 0 0 330px; } .others { flex: 1 1 560px; display: grid; gap: 8px 16px;
-    grid-template-columns: repeat(auto-fill, minmax(176px, 1fr)); }
+  .walk { flex: 0 0 330px; }
+  p { margin: 6px 0; } .others { flex: 1 1 560px; display: grid; gap: 8px 16px;
+    grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); }
   canvas { display: block; border: 1px solid var(--line); }
   .plane { width: 300px; height: 300px; cursor: crosshair; touch-action: none; }
-  .other canvas { width: 132px; height: 132px; }
-  .other b { display: block; } .other { font-size: 15px; }
+  .other canvas { width: 176px; height: 176px; }
+  .other { font-size: 15px; } .other b { font-size: 17px; } .small { color: var(--quiet); }
   .other .numbers { white-space: nowrap; }
   .sliders label { display: grid; grid-template-columns: 92px 1fr 60px; gap: 8px; align-items: center; }
   input[type=range] { width: 100%; height: 28px; accent-color: var(--accent); }
@@ -116,7 +118,7 @@ function mount(host, data) {
     select.add(new Option(name, name, false, name === space));
     const box = find(".others").appendChild(document.createElement("div"));
     box.className = "other";
-    box.innerHTML = `<b>${name}</b><canvas aria-hidden="true"></canvas><span class="numbers"></span>`;
+    box.innerHTML = `<b>${name}</b> <span class="small"></span><canvas aria-hidden="true"></canvas><span class="numbers"></span>`;
     others[name] = box;
   }
   const digits = (name, i) => SPACES[name].range[i][1] > 2 ? 0 : 2;
@@ -160,13 +162,13 @@ function mount(host, data) {
       `↑ ${names[up]} ${written(point[up], digits(space, up))}`;
     plane.setAttribute("aria-label", `Plane of ${names[across]} and ${names[up]}; arrow keys walk, with Shift in long steps.`);
     for (const [name, box] of Object.entries(others)) {
-      box.hidden = name === space;
       box.style.display = name === space ? "none" : "";
       if (name === space) continue;
       const at = SPACES[name].to(rgb);
-      drawPlane(box.querySelector("canvas"), name, at, 132, 33);
-      box.querySelector(".numbers").textContent = at.map((v, i) => written(v, digits(name, i))).join("  ");
-      box.title = SPACES[name].names.join(", ");
+      drawPlane(box.querySelector("canvas"), name, at, 176, 44);
+      const names = SPACES[name].short ?? SPACES[name].names, [across, up] = PLANE[name];
+      box.querySelector(".numbers").textContent = at.map((v, i) => `${names[i]} ${written(v, digits(name, i))}`).join("  ");
+      box.querySelector(".small").textContent = `→ ${names[across]}  ↑ ${names[up]}`;
     }
     for (const slider of find(".sliders").querySelectorAll("input")) {
       const k = Number(slider.dataset.k);

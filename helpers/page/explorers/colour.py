@@ -12,7 +12,7 @@ SPACES = ("RGB", "HSV", "HSL", "XYZ", "Lab", "LUV", "CMYK")
 def colour_explorer(
     space: str = "HSV",
     rgb: tuple[float, float, float] = (0.9, 0.35, 0.15),
-    alt: str = "Seven colour spaces: a plane of one to walk in, and the same colour and walk in planes of the six others",
+    alt: str = "Seven colour spaces: a plane of one to walk in, and the same walk in planes of the six others",
 ) -> HTML:
     """Return the interactive figure, which begins in a space, one of SPACES, at a colour, sRGB in [0, 1].
 

@@ -71,8 +71,10 @@ function mount(host, data) {
     const place = i => LEFT + (RIGHT - LEFT) * (i + 0.5) / layers;
     const level = norm => BOTTOM - (BOTTOM - TOP) * (Math.log10(norm) - low) / (high - low);
     text = axes;
-    for (let power = Math.ceil(low); power <= high; power++)
-      text += word(LEFT - 8, level(10 ** power) + 5, `${10 ** power}`, "quiet", "end");
+    for (let power = -4; power <= 3; power++)
+      for (const norm of [10 ** power, 3 * 10 ** power])
+        if (norm >= data.range[0] && norm <= data.range[1])
+          text += word(LEFT - 8, level(norm) + 5, `${+norm.toPrecision(1)}`, "quiet", "end");
     for (let i = 0; i < layers; i += Math.ceil(layers / 10)) text += word(place(i), BOTTOM + 20, i + 1, "quiet");
     text += word((LEFT + RIGHT) / 2, BOTTOM + 40, "convolution, from the picture to the answer", "quiet");
     for (const kind of KINDS) {

@@ -7,8 +7,8 @@ name sides.
 *Ours, smaller:* 1.2 million parameters; captions and questions are learned together, where the paper is tuned for
 questions afterwards. *Ours, other:* the paper starts from nothing, with 1.8 billion pairs; in a pilot with our 48,000
 the convolutions had hardly learned to tell vehicles after a third of the training, so they start from street-eye.
-*Ours, cheaper:* a picture is read once, for one caption and three questions, and so its tokens do not see the prompt; all
-captions of a step are about the same, and so of about the same length.
+*Ours, cheaper:* a picture is read once, for one caption and three questions, and so its tokens do not see the prompt;
+all captions of a step are about the same, and so of about the same length.
 """
 
 from __future__ import annotations

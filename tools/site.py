@@ -152,6 +152,8 @@ def build(notebooks: list[Path], folder: Path, browser: Browser | None = None) -
         app.build()
     if app.statuscode:
         raise RuntimeError(f"Sphinx failed: {warnings.read_text(encoding='utf-8')}")
+    for path in notebooks:
+        slides.copy_models((folder / f"{path.stem}.html").read_text(encoding="utf-8"), folder)
     return [line for line in warnings.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

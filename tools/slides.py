@@ -98,6 +98,14 @@ def copy_assets(folder: Path) -> None:
             write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())
 
 
+def copy_models(text: str, folder: Path) -> None:
+    """Lay the weights that the explorers of a deck or page ask for into folder/assets/models."""
+    for model in sorted(set(re.findall(r'class="explorer [^>]* data-model="([\w-]+)"', text))):
+        from helpers.page.explorers.weights import model_script  # needs torch, which takes seconds to import
+
+        write(folder / "assets" / "models" / f"{model}.js", model_script(model).encode())
+
+
 def export(path: Path, folder: Path, page: bool = False) -> Path:
     """Write the notebook as a deck, or as a page, into the folder, with folder/assets beside it; return the file."""
     notebook = read_executed(path)
@@ -110,6 +118,7 @@ def export(path: Path, folder: Path, page: bool = False) -> Path:
     text, _ = exporter.from_notebook_node(notebook)
     text = re.sub(r'href="((?:\d\d|[A-Z])_\w+)\.ipynb', r'href="\1.html', text)  # from deck to deck
     copy_assets(folder)
+    copy_models(text, folder)
     target = folder / f"{path.stem}.html"
     write(target, text.encode())
     return target

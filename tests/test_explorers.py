@@ -21,8 +21,8 @@ from helpers.page.explorers.attention import attention_explorer
 from helpers.page.explorers.clip import clip_explorer
 from helpers.page.explorers.colour import colour_explorer
 from helpers.page.explorers.depth import depth_explorer
-from helpers.page.explorers.figure import explorer, pack
-from helpers.page.explorers.weights import MODELS, model_script
+from helpers.page.explorers.figure import explorer
+from helpers.page.explorers.weights import MODELS, model_script, pack
 from helpers.weights.pretrained import load
 from helpers.weights.store import load_result
 from helpers.worlds.street.drawing.render import render

@@ -1,7 +1,8 @@
 """Make data/laion/run.json: `python -m tools.make_laion_run`, a larger run of the pipeline for notebook 12 to look at.
 
 It builds a miniature web, crawls and filters it, and keeps the report of every step, the seconds of each round, and of
-each pair that reached the filter its cosine and the truth about it. It takes a few minutes on two idle cores.
+each pair that reached the filter its cosine and the truth about it. On two cores that were busy with much else it took
+half an hour.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def larger_run(folder: Path, pages: int, seed: int) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", type=Path, default=DATA, help="folder to write laion/ into (default: data)")
-    parser.add_argument("--pages", type=int, default=600, help="pages of the web (default: 600)")
+    parser.add_argument("--pages", type=int, default=1_500, help="pages of the web (default: 1500)")
     parser.add_argument("--seed", type=int, default=12, help="of the web (default: 12)")
     options = parser.parse_args(arguments)
     folder = ROOT / "build" / "laion-run"

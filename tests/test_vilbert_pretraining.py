@@ -40,14 +40,14 @@ def runs(few: dict[str, float], many: dict[str, float], auc: dict[str, tuple[flo
     return {
         arm: [
             {
-                "vqa few": few.get(arm, 0.5) + s * 0.001 * len(arm) % 0.004,
+                "vqa few": few.get(arm, 0.5) + 0.002 * ((s * (k + 2)) % 5 - 2),
                 "vqa many": many.get(arm, 0.8),
                 "auc random": auc.get(arm, (0.5, 0.5))[0],
-                "auc exchanged": auc.get(arm, (0.5, 0.5))[1] + s * 0.001 * len(arm) % 0.004,
+                "auc exchanged": auc.get(arm, (0.5, 0.5))[1] + 0.002 * ((s * (k + 2)) % 5 - 2),
             }
             for s in range(5)
         ]
-        for arm in EXPERIMENT.arms
+        for k, arm in enumerate(EXPERIMENT.arms)
     }
 
 

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from experiments.vilbert_pretraining import ALIGNED, BOTH, EXCHANGED, EXPERIMENT, MASKED, NONE, judge, paired
+from experiments.vilbert_pretraining import (
+    ALIGNED,
+    BOTH,
+    EXCHANGED,
+    EXPERIMENT,
+    MASKED,
+    NONE,
+    exchanged,
+    judge,
+    paired,
+    sentence,
+    texts,
+)
+from helpers.worlds.street.scene import Scene, Vehicle
 
 
 def differ(a: str, b: str) -> set[str]:
@@ -21,18 +36,28 @@ def test_arms_differ_in_one_thing() -> None:
 
 
 def test_exchanged_colours_change_only_the_false_captions() -> None:
-    captions = torch.arange(10, 10 + 16)[:, None, None].expand(16, 3, 4).contiguous()
-    exchanged = torch.stack([captions[:, 0] + 100, captions[:, 0] + 200], 1)  # a true and a false one
-    has = torch.arange(16) % 2 == 0
+    captions = torch.arange(10, 10 + 16)[:, None].expand(16, 4).contiguous()
+    false, has = captions + 100, torch.arange(16) % 2 == 0
     (plain, belongs), (taught, same) = (
-        paired(captions, exchanged, has, teach, torch.Generator().manual_seed(0), 5) for teach in (False, True)
+        paired(captions, false, has, teach, torch.Generator().manual_seed(0)) for teach in (False, True)
     )
     assert torch.equal(belongs, same) and 0 < belongs.sum() < 16
-    assert torch.equal(plain[belongs], taught[belongs])
-    own = torch.arange(10, 26)
-    assert set((taught[belongs, 0] - own[belongs]).tolist()) <= {0, 100}  # its own caption, or its own true one
-    assert not (taught >= 210)[belongs].any() and (taught >= 210).any()
-    assert not (plain >= 210).any() and ((plain[:, 0] - own) % 100 != 0)[~belongs].all()  # another scene's
+    assert torch.equal(plain[belongs], captions[belongs]) and torch.equal(taught[belongs], captions[belongs])
+    assert torch.equal(plain[~belongs], captions.roll(1, 0)[~belongs])
+    changed = (taught != plain).any(1)
+    assert changed.any() and (has & ~belongs)[changed].all() and torch.equal(taught[changed], false[changed])
+
+
+def test_an_exchanged_caption_is_false_and_has_the_same_words() -> None:
+    car, bus = Vehicle("car", "red", x=0.3), Vehicle("bus", "blue", x=0.7, lane=2)
+    scene = Scene((car, bus))
+    assert sentence(scene) == "one red car, one blue bus and no trees"
+    assert sentence(exchanged(scene)) == "one blue car, one red bus and no trees"
+    assert exchanged(Scene((car,))) is None  # nothing to exchange with
+    assert exchanged(Scene((car, replace(bus, kind="car")))) is None  # it would be as true as before
+    captions, false, has = texts([scene, Scene((car,))])
+    assert has.tolist() == [True, False] and not false[1].any()
+    assert sorted(captions[0].tolist()) == sorted(false[0].tolist()) and (captions[0] != false[0]).any()
 
 
 def runs(few: dict[str, float], many: dict[str, float], auc: dict[str, tuple[float, float]]) -> dict:

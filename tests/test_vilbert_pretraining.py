@@ -65,10 +65,10 @@ def runs(few: dict[str, float], many: dict[str, float], auc: dict[str, tuple[flo
     return {
         arm: [
             {
-                "vqa few": few.get(arm, 0.5) + 0.002 * ((s * (k + 2)) % 5 - 2),
+                "vqa few": few.get(arm, 0.5) + 0.002 * ((s * (k + 1)) % 5 - 2),
                 "vqa many": many.get(arm, 0.8),
                 "auc random": auc.get(arm, (0.5, 0.5))[0],
-                "auc exchanged": auc.get(arm, (0.5, 0.5))[1] + 0.002 * ((s * (k + 2)) % 5 - 2),
+                "auc exchanged": auc.get(arm, (0.5, 0.5))[1] + 0.002 * ((s * (k + 1)) % 5 - 2),
             }
             for s in range(5)
         ]

@@ -36,12 +36,12 @@ def test_arms_differ_in_one_thing() -> None:
 
 
 def test_exchanged_colours_change_only_the_false_captions() -> None:
-    captions = torch.arange(10, 10 + 16)[:, None].expand(16, 4).contiguous()
-    false, has = captions + 100, torch.arange(16) % 2 == 0
+    captions = torch.arange(10, 10 + 200)[:, None].expand(200, 4).contiguous()
+    false, has = captions + 1_000, torch.arange(200) % 2 == 0
     (plain, belongs), (taught, same) = (
         paired(captions, false, has, teach, torch.Generator().manual_seed(0)) for teach in (False, True)
     )
-    assert torch.equal(belongs, same) and 0 < belongs.sum() < 16
+    assert torch.equal(belongs, same) and 0 < belongs.sum() < 200
     assert torch.equal(plain[belongs], captions[belongs]) and torch.equal(taught[belongs], captions[belongs])
     assert torch.equal(plain[~belongs], captions.roll(1, 0)[~belongs])
     changed = (taught != plain).any(1)

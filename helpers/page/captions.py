@@ -52,7 +52,9 @@ def marked(text: str, scene: Scene) -> str:
     )
 
 
-def caption_table(pictures: Sequence[np.ndarray], scenes: Sequence[Scene], columns: Mapping[str, Sequence[str]]) -> HTML:
+def caption_table(
+    pictures: Sequence[np.ndarray], scenes: Sequence[Scene], columns: Mapping[str, Sequence[str]]
+) -> HTML:
     """A row for each picture, uint8 [H, W, 3]: the picture, then a caption from each of `columns`, false words struck.
 
     Raises ValueError if a column has not one caption for each picture.

@@ -32,7 +32,7 @@ SMALL_WORDS = {"a", "an", "at", "in", "of", "on", "row", "the", "under"}  # of a
 def false_words(text: str, scene: Scene) -> set[str]:
     """The words of `text` by which it states something that is false of `scene`, and those that state nothing."""
     judged, words = judge(text, scene), {word.strip(",.") for word in text.lower().split()}
-    found = set(judged.unread)
+    found = set(judged.unread) - SMALL_WORDS
     for fact in judged.false:
         value = NUMBERS[fact.value] if type(fact.value) is int and fact.value < len(NUMBERS) else str(fact.value)
         phrases = {value, plural(value), *SYNONYMS.get(value, ())}

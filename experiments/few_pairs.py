@@ -20,16 +20,18 @@ from torch import nn
 
 from experiments.runner import Experiment, Figures, Settings, together
 from helpers.models.clip import image_tokens
-from helpers.models.language import LanguageModel, next_token_loss, write
+from helpers.models.language import LanguageModel, write
+from helpers.models.simvlm import prefix_lm_loss
 from helpers.models.visualgpt import FUSIONS, TAU
 from helpers.training.device import moved
 from helpers.training.fit import Batch, Recipe, Shuffled, fit, seeded
 from helpers.training.statistics import in_parts, interval
 from helpers.weights.pretrained import load
 from helpers.worlds.street.captions import CAPTION_FACTS, FOCI
-from helpers.worlds.street.lessons import load_lessons, trimmed
+from helpers.worlds.street.lessons import load_lessons, prompt_lengths, trimmed
 from helpers.worlds.street.reading import attribute_f1
 from helpers.worlds.streets import load_street
+from helpers.worlds.tokenizer import SPECIALS
 
 FOCUS = "everything"
 STARTS, WAYS, PAIRS = ("scratch", "pretrained"), ("residual", "srau"), (32, 128, 512, 4_096)
@@ -37,6 +39,7 @@ FEW = (32, 128)  # the numbers of pairs that the claims are about
 MARGIN = 0.02  # of F1: a smaller gain of the unit would not be worth its name
 LEARNED, CEILING = 0.6, 0.97  # an arm below the one or above the other at the most pairs says nothing
 BATCH, LOOK_EVERY, EYE_BLOCKS = 32, 50, 5
+SEP = SPECIALS.index("<sep>")
 
 
 class Eye(nn.Module):
@@ -73,8 +76,9 @@ def build(start: str, way: str, seed: int) -> LanguageModel:
 
 
 def loss(model: nn.Module, seen: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """The mean of −ln p over all tokens of captions int64 [B, T], given what is seen, float [B, N, D]."""
-    return next_token_loss(model(ids, ids != 0, context=seen), ids, ids != 0)
+    """The mean of −ln p over the tokens of captions int64 [B, T] after the prompt, given what is seen [B, N, D]."""
+    start = prompt_lengths(ids, SEP)
+    return prefix_lm_loss(model(ids, ids != 0, context=seen), ids, start, ids != 0)
 
 
 def pairs(split: str, n: int, rows: torch.Tensor | None = None) -> Batch:

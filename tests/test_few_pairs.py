@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.few_pairs import EXPERIMENT, PAIRS, STARTS, WAYS, build, judge, loss
+from experiments.few_pairs import EXPERIMENT, PAIRS, SEP, STARTS, WAYS, build, judge, loss
 from helpers.weights.pretrained import load
 
 
@@ -28,7 +28,8 @@ def test_a_pretrained_arm_begins_with_the_weights_of_the_text_decoder_and_all_le
                 assert "cross" in name and torch.equal(value, scratch.state_dict()[name])
         assert not torch.equal(scratch.token_embedding.weight, text["token_embedding.weight"])
         generator = torch.Generator().manual_seed(0)
-        loss(pretrained, torch.randn(2, 37, 128, generator=generator), torch.randint(1, 99, (2, 9))).backward()
+        ids = torch.tensor([[1, 50, SEP, 60, 70, 511], [1, 50, SEP, 80, 511, 0]])
+        loss(pretrained, torch.randn(2, 37, 128, generator=generator), ids).backward()
         assert all(p.requires_grad for p in pretrained.parameters())
         assert sum(p.grad is None for p in pretrained.parameters()) == 0
 

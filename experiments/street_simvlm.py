@@ -19,12 +19,10 @@ from torch import nn
 
 from experiments.runner import Figures
 from experiments.shipped import ShippedModel
-from experiments.street_language import lesson_groups, measure_speaker
+from experiments.street_language import lesson_batches, measure_speaker
 from helpers.models.simvlm import prefix_lm_loss, sample_prefix
 from helpers.models.speakers import build_speaker
-from helpers.training.fit import Batch, Recipe, Shuffled, seeded
-from helpers.worlds.street.lessons import load_lessons
-from helpers.worlds.streets import load_street
+from helpers.training.fit import Batch, Recipe, seeded
 from helpers.worlds.tokenizer import StreetTokenizer
 
 SAMPLED = 0.5  # the share of captions of which a part belongs to the prefix
@@ -40,20 +38,18 @@ CONFIGURATION: dict[str, Any] = {
 }
 
 
+def longer_prefixes(
+    generator: torch.Generator, captions: torch.Tensor, start: torch.Tensor, *rest: torch.Tensor
+) -> Batch:
+    """The groups of a step, of which some captions begin in the prefix, as far as is drawn."""
+    inside = torch.rand(len(captions), generator=generator) < SAMPLED
+    longer = sample_prefix(start, (captions != 0).sum(1), generator)
+    return captions, torch.where(inside, longer, start), *rest
+
+
 def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
-    """Pictures uint8 [B, 3, 96, 96], then the groups of `lesson_groups`, captions with prefixes of random length."""
-    street, lessons = load_street("train", scenes, captions=0), load_lessons("train", scenes)
-
-    def change(parts: Batch, generator: torch.Generator, step: int) -> Batch:
-        images, *texts = parts
-        groups = lesson_groups(*texts, generator)
-        captions, start = groups[:2]
-        inside = torch.rand(len(images), generator=generator) < SAMPLED
-        longer = sample_prefix(start, (captions != 0).sum(1), generator)
-        return images, captions, torch.where(inside, longer, start), *groups[2:]
-
-    tensors = (street.images, lessons.captions, lessons.questions, lessons.asked)
-    return Shuffled(tensors, batch, recipe.seed, change)
+    """Pictures and groups as in `lesson_batches`, captions with prefixes of random length."""
+    return lesson_batches(scenes, batch, recipe, longer_prefixes)
 
 
 def loss(model: nn.Module, images: torch.Tensor, *groups: torch.Tensor) -> torch.Tensor:

@@ -28,6 +28,7 @@ SIZE = 48
 # How much is drawn: episodes to demonstrate, others for the other tasks, and pictures to validate and to test with.
 DRAWN = {"demonstrations": 320, "others": 1_000, "validation": 300, "test": 900}
 FEW = {"demonstrations": 8, "others": 8, "validation": 30, "test": 30}  # of a quick trial
+READ, UNREAD = range(100_000, 200_000), range(200_000, 300_000)  # the numbers of the streets of texts
 ROWS, TEXTS = 24, 48  # sentences in a batch with pictures, texts in one without
 
 
@@ -108,13 +109,13 @@ def batch_of(model: PalmE, chosen: Sequence[Asked], drawn: Drawn, encoder: str) 
     return batch.ids, batch.real, batch.pictures, batch.target, shown
 
 
-def texts(step: int, n: int, seed: int) -> Batch:
-    """`n` texts for step `step`: what is asked and told of streets that are not drawn. No text tells of a table, so
-    that none gives away a step of a plan."""
+def texts(step: int, n: int, seed: int, streets: range = READ) -> Batch:
+    """`n` texts for step `step`: what is asked and told of `streets`, which are not drawn. No text tells of a table,
+    so that none gives away a step of a plan."""
     rng = np.random.default_rng([0x7E87, seed, step])
     rows: list[list[Part]] = []
     while len(rows) < n:
-        about = street_lessons(int(rng.integers(100_000, 200_000)))
+        about = street_lessons(int(rng.integers(streets.start, streets.stop)))
         rows += [turn(about[k].prompt, about[k].answer) for k in rng.permutation(len(about))[:3]]
     return as_text(rows[:n])
 
@@ -201,4 +202,4 @@ def step_loss(model: PalmE, encoder: str, drawn: Drawn) -> float:
 def text_loss(model: PalmE, n: int) -> float:
     """The mean loss of each token of `n` batches of texts that no training reads."""
     with torch.inference_mode():
-        return sum(answer_loss(model.eval(), *texts(k, TEXTS, 999_983)).item() for k in range(n)) / n
+        return sum(answer_loss(model.eval(), *texts(k, TEXTS, 0, UNREAD)).item() for k in range(n)) / n

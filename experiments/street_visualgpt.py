@@ -5,7 +5,7 @@ sees; then `python -m experiments train street-visualgpt` gives it pictures (Che
 the new ones and the pretrained ones, as in the authors' code. A picture is never mirrored, since texts name sides.
 
 As the paper's features come from a detector that was trained before, ours come from the convolutions of street-eye,
-which are trained on. The first quarter of the steps shows streets with one vehicle only: which of several vehicles a
+which are trained on. The first fifth of the steps shows streets with one vehicle only: which of several vehicles a
 question means is learned sooner once it is known what a vehicle looks like, where it stands and where it faces.
 
 *Ours, other:* the pretrained decoder is of the street world too, where the paper takes GPT-2; one text in eight goes
@@ -130,7 +130,7 @@ MODELS = (
         "street-visualgpt",
         Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
         scenes=48_000,
-        epochs=4,
+        epochs=3,
         batch=40,
         build=build,
         batches=lesson_batches,

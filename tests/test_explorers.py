@@ -6,6 +6,7 @@ import base64
 import colorsys
 import random
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from helpers.page.explorers.attention import attention_explorer
 from helpers.page.explorers.clip import clip_explorer
 from helpers.page.explorers.colour import colour_explorer
 from helpers.page.explorers.depth import depth_explorer
-from helpers.page.explorers.figure import explorer, pack
-from helpers.page.explorers.weights import MODELS, model_script
+from helpers.page.explorers.figure import explorer
+from helpers.page.explorers.weights import MODELS, model_script, pack
 from helpers.weights.pretrained import load
 from helpers.weights.store import load_result
 from helpers.worlds.street.drawing.render import render
@@ -36,6 +37,7 @@ from tools.slides import export
 
 chromium = browser.chromium
 CLOSE = 1e-4
+PATIENCE_MS = 180_000  # a machine under load is slow, not wrong
 TEXTS = ("a red bus", "a green taxi", "a snowy street", "")
 ODD = [
     "don't  stop !!",
@@ -70,7 +72,14 @@ def page_of(*figures) -> str:
 
 @pytest.fixture(scope="module")
 def window(chromium):
-    with watched_page(chromium, 1200, 700) as (page, seen):
+    with patient_page(chromium, 1200) as (page, seen):
+        yield page, seen
+
+
+@contextmanager
+def patient_page(chromium, width: int):
+    with watched_page(chromium, width, 700) as (page, seen):
+        page.set_default_timeout(PATIENCE_MS)
         yield page, seen
 
 
@@ -300,7 +309,7 @@ def test_a_walk_by_mouse_and_keys(colour_page):
 
 def test_without_its_weights_it_still_shows_what_torch_stored(chromium, tmp_path, streets):
     (tmp_path / "page.html").write_text(page_of(clip_explorer(streets, TEXTS)), encoding="utf-8")
-    with watched_page(chromium) as (page, _):
+    with patient_page(chromium, 1200) as (page, _):
         page.goto((tmp_path / "page.html").as_uri())
         page.wait_for_function("document.querySelector('.explorer')?.explorer")
         ask(page, "x.ready")
@@ -313,7 +322,7 @@ def test_weights_inside_the_page_and_a_narrow_dark_one(chromium, tmp_path, stree
         "<body>", "<body style='background: #111; color: #eee'>"
     )
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    with watched_page(chromium, 600, 700) as (page, seen):
+    with patient_page(chromium, 600) as (page, seen):
         page.goto((tmp_path / "page.html").as_uri())
         page.wait_for_function("document.querySelector('.explorer')?.explorer")
         assert ask(page, "x.ready") < CLOSE
@@ -344,7 +353,7 @@ class Jupyter(BaseHTTPRequestHandler):
 def test_in_jupyter_the_weights_come_from_its_server(chromium, streets):
     settings = '<script id="jupyter-config-data" type="application/json">{"baseUrl": "/user/me/"}</script>'
     Jupyter.page = page_of(clip_explorer(streets, TEXTS)).replace("<body>", f"<body>{settings}")
-    with HTTPServer(("127.0.0.1", 0), Jupyter) as server, watched_page(chromium) as (page, seen):
+    with HTTPServer(("127.0.0.1", 0), Jupyter) as server, patient_page(chromium, 1200) as (page, seen):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page.goto(f"http://127.0.0.1:{server.server_port}/user/me/lab/tree/course/notebooks/08_zero_shot.ipynb")
         page.wait_for_function("document.querySelector('.explorer')?.explorer")

@@ -141,8 +141,9 @@ def test_the_film_plays_to_its_end_and_can_be_paused(page, eventful: Episode) ->
 
 def test_the_film_is_used_by_keyboard_and_says_what_is_seen(page, eventful: Episode) -> None:
     host = page.locator(".film[data-film]").nth(1)
+    page.evaluate("window.turned = []; addEventListener('keydown', event => turned.push(event.key))")
     host.locator(".on").focus()
-    for key in ("Enter", "Enter"):
+    for key in ("Enter", " "):
         page.keyboard.press(key)
     assert host.locator(".where").inner_text() == f"step 2 of {len(eventful.told)}"
     assert host.locator(".picture").get_attribute("alt").startswith("After step 2: ")
@@ -151,6 +152,9 @@ def test_the_film_is_used_by_keyboard_and_says_what_is_seen(page, eventful: Epis
     assert host.locator(".picture").get_attribute("alt").startswith("At the start: ")
     page.keyboard.press("End")
     assert host.evaluate("el => el.film.state().step") == len(eventful.told) - 1
+    assert page.evaluate("turned") == [], "no slide turns by a key that is the film's"
+    host.locator(".play").press("ArrowRight")
+    assert page.evaluate("turned") == ["ArrowRight"], "but it turns by one that is not"
     host.locator("li button").nth(0).focus()
     page.keyboard.press("Enter")
     assert host.evaluate("el => el.film.state().step") == 0

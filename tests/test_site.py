@@ -153,7 +153,7 @@ def test_a_phone_reaches_the_other_pages(chromium, folder: Path) -> None:
 def test_the_index_of_decks_opens_a_deck(chromium, folder: Path) -> None:
     with watched_page(chromium) as (page, seen):
         page.goto((folder / "slides" / "index.html").as_uri())
-        assert page.evaluate("[...document.images].every(image => image.naturalWidth === 480)")
+        page.wait_for_function("[...document.images].every(image => image.naturalWidth === 480)")
         page.get_by_role("link", name="90 · One").click()
         page.wait_for_function("window.Reveal?.isReady()")
         assert (seen.outside, seen.failed, seen.errors) == ([], [], [])

@@ -77,6 +77,11 @@ One lecture on vision and language, as notebooks in which every system really wo
 
 {cards}
 
+## Run it
+
+`python3 course.py lab`, in a copy of the course, installs what is needed and opens JupyterLab at the first notebook. It
+needs Python and 10 GB of disk, no graphics card, and after the installation no network.
+
 ```{{toctree}}
 :hidden:
 :caption: The lecture
@@ -142,17 +147,8 @@ def build(notebooks: list[Path], folder: Path, browser: Browser | None = None) -
     write_sources(notebooks, source, decks)
     warnings = source / "warnings.txt"
     with warnings.open("w", encoding="utf-8") as said:
-        app = Sphinx(
-            source,
-            TEMPLATE,
-            folder,
-            source / ".doctrees",
-            "html",
-            status=None,
-            warning=said,
-            verbosity=0,
-            freshenv=True,
-        )
+        trees = source / ".doctrees"
+        app = Sphinx(source, TEMPLATE, folder, trees, "html", status=None, warning=said, freshenv=True)
         app.build()
     if app.statuscode:
         raise RuntimeError(f"Sphinx failed: {warnings.read_text(encoding='utf-8')}")

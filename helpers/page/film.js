@@ -126,6 +126,11 @@ function mount(host, data) {
     const ends = steps.map(one => one.last).filter(last => last < at);
     show(ends.length ? ends[ends.length - 1] : 0);
   });
+  // The slides would turn: at a button by the space bar, at the slider by any key but Tab and Escape.
+  root.addEventListener("keydown", event => {
+    const turns = event.target === slider ? !["Tab", "Escape"].includes(event.key) : [" ", "Enter"].includes(event.key);
+    if (turns) event.stopPropagation();
+  });
   slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
   stop();
   show(0);

@@ -6,8 +6,8 @@ import torch
 from IPython.display import HTML
 
 from helpers.models.clip import encode_images, text_features
-from helpers.page.explorers.figure import explorer, pack, sprite
-from helpers.page.explorers.weights import clip_settings
+from helpers.page.explorers.figure import explorer, sprite
+from helpers.page.explorers.weights import clip_settings, pack
 from helpers.weights.pretrained import load
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import captions

@@ -5,17 +5,24 @@ A page that is opened from a file may not read other files, but it may run scrip
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
+import numpy as np
 import torch
 
 from helpers.files import DATA
-from helpers.page.explorers.figure import pack
 from helpers.weights.pretrained import load
 from helpers.weights.store import load_result, load_state, shipped
 
 MODELS = ("street-clip", "street-vit")
+
+
+def pack(numbers: np.ndarray) -> str:
+    """Numbers as 32-bit floats without their lowest byte, in base64: right to 1 in 100,000, a quarter shorter."""
+    bits = np.ascontiguousarray(numbers, dtype="<f4").view("<u4").ravel() + np.uint32(0x80)  # rounded, not cut
+    return base64.b64encode(bits.astype("<u4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()).decode()
 
 
 def model_script(name: str) -> str:

@@ -22,7 +22,14 @@ from helpers.training.statistics import interval
 
 NAMES = registry.all_experiments()
 # Written down and tested, but not run yet: `python -m experiments run NAME` stores the result, and then the name goes.
-NOT_RUN = {"near_and_far", "palm_e_forgetting", "palm_e_replanning", "palm_e_transfer", "vilbert_pretraining"}
+NOT_RUN = {
+    "few_pairs",
+    "near_and_far",
+    "palm_e_forgetting",
+    "palm_e_replanning",
+    "palm_e_transfer",
+    "vilbert_pretraining",
+}
 
 
 def load_result(name: str, quick: bool = False) -> dict:

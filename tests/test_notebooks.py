@@ -240,7 +240,8 @@ def test_the_other_machine_is_another_one() -> None:
     code = """
 import time, torch
 x = torch.randn(100, 100, generator=torch.Generator().manual_seed(0))
-print(torch.backends.cpu.get_cpu_capability(), (x @ x).sum().item().hex(), torch.get_num_threads(), hash("a"), time.tzname)
+total = (x @ x).sum().item()
+print(torch.backends.cpu.get_cpu_capability(), total.hex(), torch.get_num_threads(), hash("a"), time.tzname)
 """
     here, there = (
         subprocess.check_output([sys.executable, "-c", code], text=True, env=env).split(maxsplit=4)

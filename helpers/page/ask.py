@@ -8,7 +8,7 @@ from html import escape
 import ipywidgets
 
 SHOWN = 3  # answers
-SURE = 0.5  # below this the best answer is called a guess
+SURE = 0.75  # below this the best answer is called a guess
 
 
 def answer_bars(probabilities: Mapping[str, float]) -> str:

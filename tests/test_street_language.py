@@ -159,7 +159,9 @@ def test_what_simvlm_is_taught_belongs_to_its_pictures_and_no_picture_is_mirrore
     assert all(torch.equal(a, b) for a, b in zip(again, (images, captions, prefix, questions, asked), strict=False))
 
 
-def test_the_text_decoder_is_measured_by_its_perplexity_and_visualgpt_starts_from_it() -> None:
+def test_the_text_decoder_is_measured_by_its_perplexity_and_visualgpt_starts_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shipped = all_models()["street-text"]
     source = shipped.batches(16, 8, shipped.recipe)
     captions, _ = next(iter(source(0)))
@@ -174,5 +176,6 @@ def test_the_text_decoder_is_measured_by_its_perplexity_and_visualgpt_starts_fro
             p.zero_()
     found = shipped.measure(model, 2, 0)  # all tokens equally probable
     assert found["captions_perplexity"]["value"] == pytest.approx(StreetTokenizer().vocab_size, rel=1e-3)
+    monkeypatch.setattr(pretrained, "UNTRAINED", ("street-text",))
     with pytest.raises(WeightsError, match="street-text' has not been trained yet"):
         street_visualgpt.build(0)

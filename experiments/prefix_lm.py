@@ -1,5 +1,4 @@
-"""Does a prefix language model answer better than a causal one, and do convolutions help it? (Wang et al. 2022,
-section 4.4)
+"""Does a prefix language model answer better than a causal one, and do convolutions help it? (Wang et al. 2022)
 
 One network, two eyes and three ways to be trained, all for the same number of steps on the same questions about streets
 of 48 px with one vehicle. "causal": no token sees a later one, not even within the picture. "prefix": the picture and
@@ -7,8 +6,8 @@ the question see themselves whole. "random prefix": the same, but the prefix end
 the rest of it is to be predicted, too, as in the paper's training. In the end each is asked with the whole question
 given, under the mask it was trained with.
 
-*Ours, smaller:* the paper's ablations are of models of 86 million parameters and more, tuned for photographs' questions
-after a pretraining; ours has half a million and learns the questions from the start.
+*Ours, smaller:* the paper compares far larger models, tuned for questions about photographs after a pretraining; ours
+has half a million parameters and learns the questions from the start.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ OURS = {
     "words": _words,
 }
 # Ours whose weights are not in data/ yet. A name leaves this list in the change that adds them.
-UNTRAINED = ("street-visualgpt", "street-vilbert", "palm-e")
+UNTRAINED = ("street-simvlm", "street-visualgpt", "street-vilbert", "palm-e")
 
 
 def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.ndarray], torch.Tensor]:

@@ -39,6 +39,7 @@ USAGE = """usage: python3 course.py COMMAND
   lab               open JupyterLab at the first notebook
   run [NN ...]      execute the notebooks into build/executed, with times and peak memory
   slides [NN ...]   export the lecture's decks to build/slides
+  site [NN ...]     build the site, pages and decks, in build/site, with the maintainers' packages
   test              run every check, with the maintainers' packages (what follows goes to pytest: test -k images)
   refresh [NN ...]  execute the notebooks in place, for those who change them
   bench [NN ...]    measure times, memory and sizes into build/bench.md
@@ -399,16 +400,16 @@ def main(arguments):
         if command in ("help", "-h", "--help"):
             print(USAGE)
             return 0
-        if command not in ("lab", "test", "run", "slides", "refresh", "bench"):
+        if command not in ("lab", "test", "run", "slides", "site", "refresh", "bench"):
             raise Refusal("There is no command {}.\n\n{}".format(command, USAGE))
-        if command in ("run", "slides", "refresh"):
+        if command in ("run", "slides", "site", "refresh"):
             from tools import find_notebooks, is_notebook
 
             try:
                 find_notebooks([word for word in rest if is_notebook(word)])
             except ValueError as error:
                 raise Refusal("{}\n\n{}".format(error, USAGE)) from error
-        python = choose(MAINTAINERS if command == "test" else STUDENTS)
+        python = choose(MAINTAINERS if command in ("test", "site") else STUDENTS)
         return hand_over(program(command, rest, python))
     except Refusal as refusal:
         print("course.py: {}".format(refusal), file=sys.stderr)

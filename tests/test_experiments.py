@@ -22,7 +22,7 @@ from helpers.training.statistics import interval
 
 NAMES = registry.all_experiments()
 # Written down and tested, but not run yet: `python -m experiments run NAME` stores the result, and then the name goes.
-NOT_RUN = {"near_and_far", "prefix_lm"}
+NOT_RUN = {"near_and_far", "prefix_lm", "palm_e_forgetting", "palm_e_replanning", "palm_e_transfer"}
 
 
 def load_result(name: str, quick: bool = False) -> dict:

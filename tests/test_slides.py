@@ -249,6 +249,18 @@ def test_shots_and_index(chromium, trial, tmp_path, monkeypatch):
         assert (seen.outside, seen.failed, seen.errors) == ([], [], [])
 
 
+def test_a_deck_prints_one_page_a_slide(chromium, trial, tmp_path):
+    with watched_page(chromium, 1280, 720) as (page, seen):
+        page.goto(f"{trial.as_uri()}?print-pdf")
+        page.wait_for_function("() => window.Reveal?.isReady() && document.querySelectorAll('.pdf-page').length")
+        page.evaluate("() => new Promise(done => MathJax.Hub.Queue(done))")
+        pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+        shown = page.locator(".pdf-page").all_inner_texts()
+        assert (seen.outside, seen.failed, seen.errors) == ([], [], [])
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == len(shown) == 4
+    assert "shown by and by" in shown[1], "fragments are on the page of their slide"
+
+
 def test_unknown_number_gets_a_sentence(capsys):
     assert slides.main(["77"]) == 2
     assert "no notebook 77" in capsys.readouterr().err

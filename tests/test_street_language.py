@@ -6,7 +6,6 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from experiments import street_visualgpt
 from experiments.__main__ import main
 from experiments.registry import all_models
 from experiments.shipped import train
-from experiments.street_language import System, auc_figure, f1_figure, measure_language
+from experiments.street_language import EASY, System, auc_figure, f1_figure, measure_language
 from helpers.weights import pretrained
 from helpers.weights.pretrained import UNTRAINED
 from helpers.weights.store import WeightsError, load_state, shipped
@@ -107,8 +106,6 @@ def test_a_model_is_trained_stored_loaded_and_evaluated(
     name: str, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(shipped_models, "BUILD", tmp_path)
-    text = all_models()["street-text"].build(0)
-    monkeypatch.setattr(street_visualgpt, "load", lambda name: SimpleNamespace(model=text))
     small = replace(all_models()[name], trial=16, batch=8)
     train(small, quick=True)
     folder = tmp_path / "quick" / name
@@ -157,6 +154,16 @@ def test_what_simvlm_is_taught_belongs_to_its_pictures_and_no_picture_is_mirrore
         assert len(questions) == 24 and len(alone) == 1
     again = next(iter(source(3)))
     assert all(torch.equal(a, b) for a, b in zip(again, (images, captions, prefix, questions, asked), strict=False))
+
+
+def test_the_first_steps_show_streets_with_one_vehicle() -> None:
+    model = all_models()["street-visualgpt"]
+    source = model.batches(40, 8, replace(model.recipe, steps=10))
+    street, told = load_street("train", 40, captions=0, progress=False), scenes("train", 40)
+    for step, (images, *_) in enumerate(itertools.islice(source(0), 5)):
+        rows = [(street.images == image).flatten(1).all(1).nonzero()[0].item() for image in images]
+        alone = [len(told[i].vehicles) == 1 for i in rows]
+        assert all(alone) == (step < 10 * EASY)
 
 
 def test_the_text_decoder_is_measured_by_its_perplexity_and_visualgpt_starts_from_it(

@@ -101,6 +101,14 @@ def test_each_question_is_drawn_as_often() -> None:
     assert counts[1] == 0 and (counts[[0, 2, 3]] - 1_000).abs().max() < 120
 
 
+def test_a_kind_of_more_weight_is_drawn_more_often() -> None:
+    asked, weights = torch.tensor([[True, True, True, False]] * 8_000), torch.tensor([1.0, 2.0, 5.0, 100.0])
+    counts = torch.bincount(draw_questions(asked, 1, torch.Generator().manual_seed(0), weights).flatten(), minlength=4)
+    assert (counts / 8_000 - torch.tensor([1, 2, 5, 0]) / 8).abs().max() < 0.02
+    pairs = draw_questions(asked, 2, torch.Generator().manual_seed(0), weights)
+    assert (pairs[:, 0] != pairs[:, 1]).all() and (pairs < 3).all()
+
+
 def test_only_padding_is_trimmed() -> None:
     rows = torch.tensor([[5, 6, 0, 0], [5, 0, 0, 0]], dtype=torch.int16)
     assert trimmed(rows).tolist() == [[5, 6], [5, 0]] and trimmed(rows).dtype == torch.int64

@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+PATIENCE = 120_000  # milliseconds: machines that we met differ fivefold in speed, and some had other work to do
 LOCAL = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0.1:")
 
 
@@ -80,6 +81,7 @@ def watched_page(browser: Browser, width: int = 1280, height: int = 720) -> Iter
     """Yield a fresh page whose requests to other machines are aborted, and the record of what it did."""
     seen = Seen()
     context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(PATIENCE)
 
     def admit(route: Route) -> None:
         if route.request.url.startswith(LOCAL):

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 import html
+import io
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
 from nbconvert import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
+from PIL import Image
 from traitlets.config import Config
 
 from helpers.files import whole
@@ -83,42 +86,121 @@ def title(notebook: NotebookNode, path: Path) -> str:
     return notebook.metadata.get("course", {}).get("title", path.stem)
 
 
+def without_words_to_tests(source: str) -> str:
+    """The source of a cell as a reader wants it."""
+    return re.sub(r"^# NBVAL_\w+\n?", "", source, flags=re.MULTILINE)
+
+
+def copy_assets(folder: Path) -> None:
+    """Lay the scripts and fonts that decks share into folder/assets."""
+    for source in ASSETS.rglob("*"):
+        if source.is_file():
+            write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())
+
+
+def copy_models(text: str, folder: Path) -> None:
+    """Lay the weights that the explorers of a deck or page ask for into folder/assets/models."""
+    for model in sorted(set(re.findall(r'class="explorer [^>]* data-model="([\w-]+)"', text))):
+        from helpers.page.explorers.weights import model_script  # needs torch, which takes seconds to import
+
+        write(folder / "assets" / "models" / f"{model}.js", model_script(model).encode())
+
+
 def export(path: Path, folder: Path, page: bool = False) -> Path:
     """Write the notebook as a deck, or as a page, into the folder, with folder/assets beside it; return the file."""
     notebook = read_executed(path)
     notebook.metadata.title = title(notebook, path)
-    for cell in notebook.cells:  # a word to the tests, not to the reader
-        cell.source = re.sub(r"^# NBVAL_\w+\n?", "", cell.source, flags=re.MULTILINE)
+    for cell in notebook.cells:
+        cell.source = without_words_to_tests(cell.source)
     if page:
         CONFIG.HTMLExporter.template_name = "course_page"
     exporter = HTMLExporter(config=CONFIG, template_name="course_page") if page else SlidesExporter(config=CONFIG)
     text, _ = exporter.from_notebook_node(notebook)
     text = re.sub(r'href="((?:\d\d|[A-Z])_\w+)\.ipynb', r'href="\1.html', text)  # from deck to deck
-    for source in ASSETS.rglob("*"):
-        if source.is_file():
-            write(folder / "assets" / source.relative_to(ASSETS), source.read_bytes())
+    copy_assets(folder)
+    copy_models(text, folder)
     target = folder / f"{path.stem}.html"
     write(target, text.encode())
     return target
 
 
-def write_index(folder: Path) -> Path:
-    """Write folder/index.html, the list of the decks that lie in the folder."""
-    decks = []
-    for path in find_notebooks([]):
-        if (folder / f"{path.stem}.html").exists():
-            name = html.escape(title(nbformat.read(path, as_version=4), path))
-            decks.append(f'<li><a href="{path.stem}.html">{name}</a></li>')
+FIRST_DRAWN = """() => Math.max(0, Reveal.getSlides().findIndex(slide =>
+    [...slide.querySelectorAll('img, .kernel-explorer')].some(shown => !shown.closest('aside.notes'))))"""
+
+
+def take_thumbnails(browser: Browser, decks: list[Path]) -> None:
+    """Write thumbnails/NAME.webp beside each deck, its first slide with a picture; one that is current stays."""
+    for deck in decks:
+        target = deck.parent / "thumbnails" / f"{deck.stem}.webp"
+        if target.exists() and target.stat().st_mtime > deck.stat().st_mtime:
+            continue
+        with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
+            open_deck(tab, deck)
+            show_slide(tab, tab.evaluate(FIRST_DRAWN))
+            bare = ".reveal :is(.controls, .progress, .slide-number) { opacity: 0 }"
+            picture = Image.open(io.BytesIO(tab.screenshot(style=bare)))
+        with whole(target) as temporary:
+            picture.convert("RGB").resize((480, 270), Image.Resampling.LANCZOS).save(temporary, "webp", quality=86)
+
+
+def first_picture(notebook: NotebookNode) -> str:
+    """The address, with the data in it, of the first picture among a notebook's outputs; "" if there is none."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            found = re.search(r'src="(data:image/[^"]+)"', output.get("data", {}).get("text/html", ""))
+            if found:
+                return found.group(1)
+    return ""
+
+
+def cards(
+    notebooks: list[Path], folder: Path, address: str, links: Callable[[str], str] | None = None, prefix: str = ""
+) -> str:
+    """A list in HTML of notebooks whose decks lie in the folder, each with its picture: a slide, or else a figure.
+
+    Args:
+        address: where a title leads, with {} for the notebook's name without ".ipynb".
+        links: HTML that stands below, from that name; nothing, if it is not given.
+        prefix: the way from the page that has the list to the folder.
+    """
+    entries = []
+    for path in notebooks:
+        notebook = nbformat.read(path, as_version=4)
+        number, thumbnail = path.stem.partition("_")[0], Path("thumbnails", f"{path.stem}.webp")
+        picture = f"{prefix}{thumbnail.as_posix()}" if (folder / thumbnail).exists() else first_picture(notebook)
+        more = f'<span class="links">{links(path.stem)}</span>' if links else ""
+        entries.append(
+            (f'<li><img src="{picture}" alt="" width="480" height="270" loading="lazy">' if picture else "<li>")
+            + f'<div class="text"><a class="name" href="{address.format(path.stem)}">{number} · '
+            f"{html.escape(title(notebook, path))}</a>"
+            f"<small>{notebook.metadata.get('course', {}).get('minutes', '?')} minutes, "
+            f"{len(read_deck(notebook).slides)} slides</small>{more}</div></li>"
+        )
+    return f'<ul class="cards">{"".join(entries)}</ul>'
+
+
+KEYS = (
+    "In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, F for the "
+    "full screen, C for the code behind a slide’s figures. To print a deck, or to save it as a PDF, add ?print-pdf "
+    "to its address, before the #, and print from the browser."
+)
+
+
+def write_index(folder: Path, notebooks: list[Path] | None = None) -> Path:
+    """Write folder/index.html, the decks of these notebooks, or of all whose decks lie in the folder."""
+    if notebooks is None:
+        notebooks = [path for path in find_notebooks([]) if (folder / f"{path.stem}.html").exists()]
+    style = (HERE / "slides_template" / "index.css").read_text(encoding="utf-8")
+    decks = cards(notebooks, folder, "{}.html")
     write(
         folder / "index.html",
         (
-            '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>From pixels to PaLM-E: slides</title>\n'
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            "<title>From pixels to PaLM-E: slides</title>\n"
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<link rel="stylesheet" href="assets/reveal.js/dist/theme/fonts/source-sans-pro/source-sans-pro.css">\n'
-            "<style>body { font: 24px/1.6 'Source Sans Pro', sans-serif; max-width: 40em; margin: 3em auto; "
-            "color: #17202c; } a { color: #005a8f; }</style>\n"
-            f"<h1>From pixels to PaLM-E</h1>\n<ul>\n{chr(10).join(decks)}\n</ul>\n"
-            "<p>In a deck: arrow keys or space to go on, Esc for the overview, S for the speaker’s view with notes, "
-            "F for the full screen, C for the code behind a slide’s figures.</p>\n</html>\n"
+            f"<style>{style}</style></head>\n<body><main><h1>From pixels to PaLM-E</h1>\n{decks}\n<p>{KEYS}</p></main>"
+            "</body></html>\n"
         ).encode(),
     )
     return folder / "index.html"
@@ -256,6 +338,12 @@ def main(arguments: list[str]) -> int:
     except RuntimeError as error:
         print(f"FAILED {error}", file=sys.stderr)
         return 1
+    if not options.page:
+        try:
+            with launch_browser() as browser:
+                take_thumbnails(browser, files)
+        except BrowserMissing:
+            pass  # the index shows the first figure instead
     for file in [*files, *([] if options.page else [write_index(folder)])]:
         print(file.relative_to(ROOT))
     if not (options.check or options.shots):

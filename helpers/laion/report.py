@@ -59,3 +59,10 @@ def report(out: Path) -> dict[str, Any]:
                     f"{before['out']} left the step {before['step']!r} and {after['in']} entered {after['step']!r}"
                 )
     return {"finished": finished, "steps": steps, "kept": steps[-1]["out"] if finished and steps else None}
+
+
+def losses(out: Path) -> list[dict[str, Any]]:
+    """Every link and picture that the run in `out` dropped, with its step, its reason, and what was known of it."""
+    import pyarrow.parquet as pq
+
+    return [row for path in sorted((out / "dropped").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]

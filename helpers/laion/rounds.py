@@ -192,7 +192,7 @@ def score(job: Job) -> dict[str, Any]:
     from helpers.laion.tags import tag_step
 
     table = pq.read_table(job.out / "plan" / f"{job.given:05d}.parquet")
-    pictures = [_picture(job.out, row) for row in table.select(_PLACE).to_pylist()]
+    pictures = [picture_at(job.out, row) for row in table.select(_PLACE).to_pylist()]
     features = image_features(pictures)
     step = partial(similarity_step, images=features, threshold=job.settings.threshold)
     numbered = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
@@ -210,7 +210,7 @@ def score(job: Job) -> dict[str, Any]:
 _PLACE = ["host", "offset", "length"]
 
 
-def _picture(out: Path, row: dict[str, Any]) -> Any:
+def picture_at(out: Path, row: dict[str, Any]) -> Any:
     """The picture uint8 [H, W, 3] at a place among the downloaded bytes."""
     with (out / "hosts" / f"{row['host']}.bytes").open("rb") as file:
         file.seek(row["offset"])

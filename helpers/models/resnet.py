@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -128,16 +128,26 @@ def cifar_network(depth: int, residual: bool, classes: int, widths: tuple[int, .
 class ConvStage(nn.Module):
     """The first layers of a residual network, which make a grid of features: uint8 [B, 3, S, S] -> [B, C, S/16, S/16].
 
-    One convolution, then a basic block for each of `widths`, its channels; each of the four halves the side.
+    One convolution, then a basic block for each of three `widths`, its channels; each of the four halves the side. Of
+    four widths the first is that of the convolution and of a block that keeps the side: the body of a `StreetResNet`.
+    Raises ValueError for another number of widths.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
+    def __init__(self, widths: Sequence[int] = (32, 64, 128)) -> None:
         super().__init__()
-        first, *_ = widths
+        if len(widths) not in (3, 4):
+            raise ValueError(f"widths: expected those of three or four blocks, not {list(widths)}")
+        first = widths[0]
         self.stem = nn.Sequential(
             nn.Conv2d(3, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU()
         )
-        self.blocks = nn.Sequential(*(BasicBlock(a, b, stride=2) for a, b in pairwise((first, *widths))))
+        blocks = [BasicBlock(first, first, stride=5 - len(widths))]
+        self.blocks = nn.Sequential(*blocks, *(BasicBlock(a, b, stride=2) for a, b in pairwise(widths)))
+
+    def start_from(self, network: StreetResNet) -> None:
+        """Take the weights of a trained network of the same widths. Raises RuntimeError if the widths differ."""
+        self.stem.load_state_dict(network.stem.state_dict())
+        self.blocks.load_state_dict(network.stages.state_dict())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = (images.to(self.stem[0].weight.dtype) - 128) / 64  # [B, 3, S, S]

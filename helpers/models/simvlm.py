@@ -12,6 +12,7 @@ token of the picture has a learned row and a learned column.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -61,7 +62,7 @@ class SimVLM(nn.Module):
         heads: int = 4,
         image: Literal["convolution", "patches"] = "convolution",
         side: int = 96,
-        channels: tuple[int, int, int] = (32, 64, 128),
+        channels: Sequence[int] = (32, 64, 128),
         picture_sees_text: bool = True,
         dropout: float = 0.0,
     ) -> None:

@@ -10,7 +10,7 @@ regions and an encoder of three levels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -119,7 +119,7 @@ class VisualGPT(nn.Module):
         fusion: Fusion = "srau",
         tau: float = TAU,
         side: int = 96,
-        channels: tuple[int, int, int] = (32, 64, 128),
+        channels: Sequence[int] = (32, 64, 128),
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:

@@ -109,14 +109,20 @@ def prompt_lengths(ids: torch.Tensor, separator: int) -> torch.Tensor:
     return marks.int().argmax(1) + 1
 
 
-def draw_questions(asked: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:
-    """`n` of the questions of each scene, all different, each equally likely: bool [B, kinds] -> int64 [B, n].
+def draw_questions(
+    asked: torch.Tensor, n: int, generator: torch.Generator, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`n` of the questions of each scene, all different: bool [B, kinds] -> int64 [B, n].
 
-    Raises ValueError if a scene has fewer than `n`.
+    weights: float [kinds], above 0; a kind is drawn first with a probability in proportion to its weight (default: all
+    equally likely). Raises ValueError if a scene has fewer questions than `n`.
     """
     if (asked.sum(1) < n).any():
         raise ValueError(f"n: a scene has {int(asked.sum(1).min())} questions, fewer than {n}")
-    return torch.rand(asked.shape, generator=generator).masked_fill(~asked, -1.0).topk(n, dim=1).indices
+    draws = torch.rand(asked.shape, generator=generator)
+    if weights is not None:
+        draws = draws ** (1 / weights)  # the largest n are a weighted draw (Efraimidis, Spirakis 2006)
+    return draws.masked_fill(~asked, -1.0).topk(n, dim=1).indices
 
 
 def blind_guesses(learned: Lessons, asked: Lessons, separator: int) -> torch.Tensor:

@@ -1,0 +1,52 @@
+"""PaLM-E's diagrams: nothing outside the canvas, nothing written over, and what is asked for alone in colour."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from helpers.page.figures import figure
+from helpers.page.robot_diagrams import LOOP_PARTS, SENTENCE_PARTS, loop_diagram, sentence_diagram
+
+PICTURE = np.full((48, 48, 3), 90, np.uint8)
+STEP = "put the green block on the red block"
+PROMPT = ["given", None, "human:", "build", "a", "tower:", "red,", "green,", "blue.", "robot:"]
+
+
+def sentence(lit: tuple[str, ...] = (), prompt: list[str | None] = PROMPT) -> Figure:
+    return sentence_diagram(PICTURE, prompt, STEP.split(), lit=lit)
+
+
+def loop(lit: tuple[str, ...] = ()) -> Figure:
+    return loop_diagram(PICTURE, PICTURE, "build a tower: red, green, blue", STEP, 0.97, lit=lit)
+
+
+@pytest.mark.parametrize(
+    "draw", [sentence, loop, lambda: sentence(prompt=["given", None, "and then", None, "was it done?"])]
+)
+def test_all_words_are_inside_and_none_lies_on_another(draw) -> None:
+    fig = draw()
+    fig.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in fig.axes[0].texts if text.get_text()}
+    whole = fig.bbox
+    for text, extent in boxes.items():
+        assert whole.x0 <= extent.x0 and extent.x1 <= whole.x1 and whole.y0 <= extent.y0, text
+    for (one, a), (other, b) in combinations(boxes.items(), 2):
+        assert not a.overlaps(b), f"{one!r} lies on {other!r}"
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(("draw", "parts"), [(sentence, SENTENCE_PARTS), (loop, LOOP_PARTS)])
+def test_each_part_can_be_lit(draw, parts: tuple[str, ...]) -> None:
+    alt = "a diagram that is long enough to be described"
+    drawn = {figure(draw((part,)), alt, vector=True).data for part in parts}
+    drawn.add(figure(draw(), alt, vector=True).data)
+    assert len(drawn) == len(parts) + 1
+    assert figure(draw(), alt, vector=True).data in drawn, "the same diagram is the same file"
+    with pytest.raises(ValueError, match="lit: wheels is not one of "):
+        draw(("wheels",))
+    plt.close("all")

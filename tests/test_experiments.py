@@ -28,6 +28,7 @@ NOT_RUN = {
     "palm_e_forgetting",
     "palm_e_replanning",
     "palm_e_transfer",
+    "prefix_lm",
     "vilbert_pretraining",
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from helpers.models.language import generate
+from helpers.models.language import Cache, generate
 from helpers.models.layers import causal_mask, prefix_mask
 from helpers.page.exercises import Task
 
@@ -50,28 +50,34 @@ PREFIX_MASK = Task(
 )
 
 
-class _Toy(nn.Module):
-    """A "language model" whose scores depend on every token so far, float [V, V] -> called as `generate` wants it."""
+class _Toy:
+    """Scores that depend on every token so far, as those of a language model do."""
 
     def __init__(self, table: torch.Tensor) -> None:
-        super().__init__()
-        self.table, self.read = table, torch.empty(0, dtype=torch.long)
+        self.table = table  # float [V, V]
 
     def scores(self, ids: list[int]) -> torch.Tensor:
         """The scores of each next token after `ids`, float [V]; later tokens weigh more, and none weighs nothing."""
         weights = 0.8 ** torch.arange(len(ids) - 1, -1, -1)
         return (weights[:, None] * self.table[ids]).sum(0)
 
-    def forward(self, ids: torch.Tensor, real: torch.Tensor, cache: object) -> torch.Tensor:
+
+class _Told(nn.Module):
+    """Any function that gives scores after a list of ids, called as `generate` calls a model."""
+
+    def __init__(self, scores: Callable[[list[int]], torch.Tensor]) -> None:
+        super().__init__()
+        self.scores, self.read = scores, []
+
+    def forward(self, ids: torch.Tensor, real: torch.Tensor, cache: Cache) -> torch.Tensor:
         cache.real = real if cache.real is None else torch.cat([cache.real, real], 1)
-        self.read = torch.cat([self.read, ids[0]])
-        return self.scores(self.read.tolist())[None, None]  # of the last place, which is all that is asked for
+        self.read += ids[0].tolist()
+        return self.scores(list(self.read))[None, None]  # of the last place, which is all that is asked for
 
 
 def _library(scores: Callable[[list[int]], torch.Tensor], begin: list[int], end: int, steps: int) -> list[int]:
     """What the course's `generate` writes greedily, with the end token left off."""
-    toy = _Toy(scores.__self__.table)  # its scores, asked for as `generate` does
-    written = generate(toy, torch.tensor([begin]), steps, end=end).ids[0].tolist()
+    written = generate(_Told(scores), torch.tensor([begin]), steps, end=end).ids[0].tolist()
     return written[: written.index(end)] if end in written else written
 
 

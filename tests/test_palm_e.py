@@ -208,7 +208,7 @@ def test_each_encoder_learns_to_tell_two_tables_apart(encoder: str) -> None:
     states = torch.from_numpy(np.stack([state_vector(scene) for scene in tables]))
     shown = {"grid": (images,), "objects": (images, masks), "state": (states,)}[encoder]
     parts = (*batch(rows), *shown)
-    run = fit(model, lambda first: iter([parts] * 60), answer_loss, Recipe(60, 3e-3), progress=False)
+    run = fit(model, lambda first: iter([parts] * 120), answer_loss, Recipe(120, 3e-3), progress=False)
     assert run.losses[-1] < 0.25 < run.losses[0]
     shuffled = [part[[1, 2, 3, 0]] for part in shown]
     assert answer_loss(model, *parts[:4], *shuffled).item() > 4 * run.losses[-1]  # it looks

@@ -189,8 +189,11 @@ def test_a_trial_trains_measures_and_stores(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(palm_e, "LANGUAGE", palm_e.LANGUAGE | {"width": 32, "layers": 1})
     monkeypatch.setattr(palm_e, "GRID", palm_e.GRID | {"size": 32, "layers": 1})
     monkeypatch.setattr(palm_e, "CONFIGURATION", {"language": palm_e.LANGUAGE, "encoder": "grid", **palm_e.GRID})
-    monkeypatch.setattr(palm_e, "measure", lambda model, n, seed: {"vqa": {"accuracy": 0.5, "n": n}})
-    small = replace(palm_e.SHIPPED, facts={"configuration": palm_e.CONFIGURATION})
+    small = replace(
+        palm_e.SHIPPED,
+        measure=lambda model, n, seed: {"vqa": {"accuracy": 0.5, "n": n}},
+        facts={"configuration": palm_e.CONFIGURATION},
+    )
     from experiments import shipped
 
     def fewer(model: object, **changes: object) -> object:  # a trial's own numbers would take a minute

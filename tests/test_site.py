@@ -43,7 +43,7 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         code("explorer", "hide-input", text__html=kernel_explorer(photo("cat")).data),
         code(LONG, text__html="<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>"),
     ]
-    for cell in one[5:7]:  # the controls and the explorer: a slide each
+    for cell in one[3:7]:  # the picture, the solution, the controls and the explorer: a slide each
         cell.metadata.slideshow = {"slide_type": "subslide"}
     one[-1].metadata.slideshow = {"slide_type": "skip"}  # a line for the page, which scrolls it
     two = [text("# C · Two\n\nBack to [the first](90_one.ipynb).", "slide"), code("print(1)")]

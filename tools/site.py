@@ -23,6 +23,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 from tools import ROOT, find_notebooks, slides
 from tools.browser import BrowserMissing, launch, watched_page
@@ -146,7 +147,7 @@ def build(notebooks: list[Path], folder: Path, browser: Browser | None = None) -
     source.mkdir(parents=True)
     write_sources(notebooks, source, decks)
     warnings = source / "warnings.txt"
-    with warnings.open("w", encoding="utf-8") as said:
+    with warnings.open("w", encoding="utf-8") as said, docutils_namespace():  # so that a process may build twice
         trees = source / ".doctrees"
         app = Sphinx(source, TEMPLATE, folder, trees, "html", status=None, warning=said, freshenv=True)
         app.build()

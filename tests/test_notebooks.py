@@ -30,7 +30,7 @@ from tools.execute import clean
 
 NOTEBOOKS = find_notebooks([])
 SLIDE_TYPES = {"slide", "subslide", "fragment", "skip", "notes"}
-LOCAL_PATH = re.compile(r"(?<![\w/.])(/(home|root|Users|tmp|work|private/(var|tmp)|mnt)/\w|[A-Z]:\\\\?\w)")
+LOCAL_PATH = re.compile(r"(?<![\w/.])(/(home|root|Users|tmp|work|private|mnt)/\w|[A-Z]:\\\\?\w)")
 MOST_BYTES = 1_500_000
 
 

@@ -70,6 +70,7 @@ def build(seed: int) -> nn.Module:
     """The model, untrained but for the convolutions of the shipped street-eye in it."""
     vocabulary = StreetTokenizer().vocab_size
     model = seeded(lambda: build_speaker(vocabulary, CONFIGURATION), seed)
+    model.start_from(load("street-text").model)
     model.eye[0].start_from(load("street-eye").model)
     return model.to(memory_format=torch.channels_last)
 

@@ -7,7 +7,7 @@ parts, also those that put a picture before the text, are decoded by the same fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,16 @@ class LanguageModel(nn.Module):
         of the first token of the sequence. Raises ValueError if the sequence is longer than the model's positions.
         """
         return self.logits(self.read(tokens, real, mask, context, context_mask, cache, first))
+
+    def start_from(self, given: Mapping[str, torch.Tensor]) -> None:
+        """Take over the tensors of another decoder, by their names; what it does not have, stays.
+
+        Raises ValueError for a tensor of another name or shape.
+        """
+        own = self.state_dict()
+        if wrong := [name for name, value in given.items() if name not in own or own[name].shape != value.shape]:
+            raise ValueError(f"pretrained: {', '.join(wrong[:3])} do not fit this decoder; give one of the same sizes")
+        self.load_state_dict(own | dict(given))
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """What `read` gives, float [..., width], as logits of the next token, float [..., vocabulary]."""

@@ -83,6 +83,16 @@ class SimVLM(nn.Module):
         self.column_embedding = nn.Parameter(0.5 * torch.randn(1, places, width))
         self.decoder = LanguageModel(vocabulary, self.tokens + length, width, layers, heads, dropout=dropout)
 
+    def start_from(self, pretrained: LanguageModel) -> None:
+        """Take over the weights of a decoder that was taught on text alone; the picture's tokens stand before its own.
+
+        Raises ValueError if its parts have other names or shapes.
+        """
+        given = pretrained.state_dict()
+        places, name = self.decoder.position_embedding.weight.detach().clone(), "position_embedding.weight"
+        places[self.tokens :][: len(given[name])] = given[name]
+        self.decoder.start_from(given | {name: places})
+
     def look(self, images: torch.Tensor) -> torch.Tensor:
         """The picture's tokens, row by row: uint8 [B, 3, S, S], 0 to 255 -> float [B, (S/16)², width].
 

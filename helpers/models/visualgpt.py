@@ -140,10 +140,7 @@ class VisualGPT(nn.Module):
 
         Raises ValueError if its parts have other names or shapes.
         """
-        own, given = self.decoder.state_dict(), pretrained.state_dict()
-        if wrong := [name for name, value in given.items() if name not in own or own[name].shape != value.shape]:
-            raise ValueError(f"pretrained: {', '.join(wrong[:3])} do not fit this decoder; give one of the same sizes")
-        self.decoder.load_state_dict(own | given)
+        self.decoder.start_from(pretrained.state_dict())
 
     def look(self, images: torch.Tensor) -> torch.Tensor:
         """What the blocks look at: uint8 [B, 3, S, S], 0 to 255 -> float [B, (S/16)², width].

@@ -57,11 +57,16 @@ class GridEncoder(nn.Module):
     uint8 [K, 3, S, S] -> float [K, N, D]. Raises ValueError for another dtype or shape.
     """
 
-    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 5) -> None:
+    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 6) -> None:
         super().__init__()
         self.vit = VisionTransformer(image, patch, size, layers, heads=4, mlp=4 * size, classes={})
         self.project = nn.Linear(size, width)
         self.places = (image // patch) ** 2
+
+    def start_from(self, network: VisionTransformer) -> None:
+        """Take the weights of a trained Vision Transformer, but for its heads. Raises RuntimeError if the sizes differ."""
+        given = {name: value for name, value in network.state_dict().items() if not name.startswith("heads.")}
+        self.vit.load_state_dict(given)
 
     def patches(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 [K, 3, S, S] -> float [K, N, size], without the class token."""
@@ -83,7 +88,7 @@ class ObjectEncoder(nn.Module):
 
     places = 8
 
-    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 5) -> None:
+    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 6) -> None:
         super().__init__()
         self.grid = GridEncoder(width, image, patch, size, layers)
         self.mlp = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, width))

@@ -86,7 +86,7 @@ MODELS = (
         "street-simvlm",
         Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
         scenes=48_000,
-        epochs=4,
+        epochs=3,
         batch=48,
         build=build,
         batches=batches,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from helpers.worlds.street.regions import to_words
 from helpers.worlds.street.scene import COLOURS, FACINGS, KINDS, RED_TRUCK, WEATHERS
 from helpers.worlds.table.drawing.render import masks
 from helpers.worlds.table.lessons import load_table
+from helpers.worlds.table.scene import AREAS, area_of
 from helpers.worlds.table.scene import COLOURS as TABLE_COLOURS
 from helpers.worlds.table.scene import KINDS as TABLE_KINDS
 from tests import street_strategies, table_strategies
@@ -39,7 +41,7 @@ def words_of(scene: object) -> str:
 def test_a_place_tells_one_vehicle_and_what_it_tells_belongs_together(scene: object) -> None:
     found = street_eye.signs(scene, words_of(scene))
     starts = street_eye.STARTS
-    there = [found[:, a:b].sum(1) for a, b in zip(starts[:4], starts[1:5], strict=True)]
+    there = [found[:, a:b].sum(1) for a, b in pairwise(starts[:5])]
     assert all(torch.equal(there[0], other) for other in there[1:]) and int(there[0].max()) <= 1
     told = {
         (KINDS[int(row[: len(KINDS)].int().argmax())], COLOURS[int(row[starts[1] : starts[2]].int().argmax())])
@@ -76,13 +78,18 @@ def test_the_nearer_vehicle_hides_the_farther() -> None:
 @settings(deadline=None, max_examples=25)
 @given(table_strategies.scenes(), st.integers(0, 99))
 def test_what_is_told_of_a_table_is_on_it(scene: object, seed: int) -> None:
-    found = table_eye.signs(scene).view(36, 3, len(TABLE_KINDS), len(TABLE_COLOURS))
+    signs = table_eye.signs(scene)
+    found = signs[:, : 4 * table_eye.NAMES].view(36, 4, len(TABLE_KINDS), len(TABLE_COLOURS))
     there = found.any(0)
     things = {(t.kind, t.colour) for t in scene.things}
     told = {(TABLE_KINDS[k], TABLE_COLOURS[c]) for k, c in there[0].nonzero().tolist()}
     assert told == things
     free = {(t.kind, t.colour) for i, t in enumerate(scene.things) if scene.above(i) is None}
     assert {(TABLE_KINDS[k], TABLE_COLOURS[c]) for k, c in there[1].nonzero().tolist()} == free
+    below = {(scene.things[t.on].kind, scene.things[t.on].colour) for t in scene.things if t.on is not None}
+    assert {(TABLE_KINDS[k], TABLE_COLOURS[c]) for k, c in there[3].nonzero().tolist()} == below
+    areas = {AREAS[k] for k in signs[:, 4 * table_eye.NAMES :].any(0).nonzero().flatten().tolist()}
+    assert areas == {area_of(t.x, t.y) for t in scene.things}
     assert not (found[:, 1] & ~found[:, 0]).any() and not (found[:, 2] & ~found[:, 0]).any()
 
 
@@ -90,7 +97,7 @@ def test_a_free_block_is_told_where_it_is_drawn() -> None:
     near = 0
     scenes = load_table("test", 60, seed=5, cache=False, progress=False).scenes
     for scene in scenes:
-        found = table_eye.signs(scene).view(6, 6, 3, len(TABLE_KINDS), len(TABLE_COLOURS))
+        found = table_eye.signs(scene)[:, : 4 * table_eye.NAMES].view(6, 6, 4, len(TABLE_KINDS), len(TABLE_COLOURS))
         shares = masks(scene, 96).reshape(len(scene.things), 6, 16, 6, 16).mean((2, 4))
         for thing, share in zip(scene.things, shares, strict=True):
             if [(t.kind, t.colour) for t in scene.things].count((thing.kind, thing.colour)) > 1 or share.max() < 0.2:
@@ -151,5 +158,5 @@ def test_a_prefix_model_that_starts_from_a_decoder_says_of_text_what_the_decoder
     assert not torch.allclose(before, text(ids), atol=1e-3)
     model.start_from(text)
     torch.testing.assert_close(model(ids), text(ids), atol=1e-5, rtol=1e-5)
-    with pytest.raises(ValueError, match="pretrained: .* do not fit this decoder"):
+    with pytest.raises(ValueError, match=r"pretrained: .* do not fit this decoder"):
         model.start_from(seeded(lambda: LanguageModel(50, 12, 32, 3, 4), 1))

@@ -286,7 +286,7 @@ SHIPPED = ShippedModel(
     "palm-e",
     Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.02),
     scenes=24_000,
-    epochs=7,
+    epochs=6,
     batch=32,
     build=build,
     batches=batches,

@@ -41,6 +41,7 @@ SIDE, CHANNELS = 6, [16, 32, 64, 128]
 OF_VEHICLES = (KINDS, COLOURS, AGES, FACINGS)
 GROUPS = (*OF_VEHICLES, TREES, BEINGS, SURFACES, WEATHERS, SKIES, BUILDINGS)
 STARTS = [sum(map(len, GROUPS[:k])) for k in range(len(GROUPS) + 1)]
+RARE = 4.0  # so many times a sign that holds counts as one that does not: most places show no vehicle and no being
 CONFIGURATION: dict[str, Any] = {"outputs": STARTS[-1], "channels": CHANNELS}
 
 
@@ -92,8 +93,9 @@ def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable
 
 
 def loss(model: nn.Module, images: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy of all signs at all places."""
-    return F.binary_cross_entropy_with_logits(model(images), truth.float())
+    """The mean cross-entropy of all signs at all places, those that hold weighted by RARE."""
+    weight = torch.tensor(RARE, device=images.device)
+    return F.binary_cross_entropy_with_logits(model(images), truth.float(), pos_weight=weight)
 
 
 def build(seed: int) -> nn.Module:
@@ -122,8 +124,8 @@ MODELS = (
         "street-eye",
         Recipe(0, 2e-3, 0.02, warm_up=0.05),
         scenes=24_000,
-        epochs=3,
-        batch=128,
+        epochs=4,
+        batch=64,
         build=build,
         batches=batches,
         loss=loss,

@@ -1,4 +1,4 @@
-"""SimVLM as a diagram, and masks as coloured squares: who may look at whom in a sequence of picture, prompt and text."""
+"""SimVLM as a diagram, and masks as coloured squares: who may look at whom among picture, prompt and text."""
 
 from __future__ import annotations
 

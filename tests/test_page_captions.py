@@ -39,6 +39,8 @@ def test_a_table_has_a_picture_with_its_text_in_each_row_and_no_html_of_a_captio
     picture = np.zeros((96, 96, 3), dtype=np.uint8)
     shown = caption_table([picture], [RED_TRUCK], {"one": ["a red truck"], "two": ["<b>a</b> red truck"]}).data
     assert shown.count("<tr>") == 2 and shown.count("<img alt=") == 1 and "<b>" not in shown
+    small = caption_table([picture], [RED_TRUCK], {"one": ["a red truck"]}, side=64).data
+    assert 'width="64" height="64" style="min-width:64px" src=' in small
     with pytest.raises(ValueError, match="two: 0 captions for 1 pictures"):
         caption_table([picture], [RED_TRUCK], {"two": []})
 

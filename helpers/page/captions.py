@@ -53,10 +53,14 @@ def marked(text: str, scene: Scene) -> str:
 
 
 def caption_table(
-    pictures: Sequence[np.ndarray], scenes: Sequence[Scene], columns: Mapping[str, Sequence[str]]
+    pictures: Sequence[np.ndarray],
+    scenes: Sequence[Scene],
+    columns: Mapping[str, Sequence[str]],
+    side: int | None = None,
 ) -> HTML:
     """A row for each picture, uint8 [H, W, 3]: the picture, then a caption from each of `columns`, false words struck.
 
+    side: of the pictures as shown, in pixels of the page (default: 96, or less where the captions need the room).
     Raises ValueError if a column has not one caption for each picture.
     """
     for name, texts in columns.items():
@@ -65,7 +69,7 @@ def caption_table(
     cell = "text-align:left;vertical-align:middle;padding:0.2em 0.8em"
     head = "".join(f'<th style="{cell}">{escape(name)}</th>' for name in ("", *columns))
     body = "".join(
-        f'<tr><td style="{cell}">{_image(picture, scene)}</td>'
+        f'<tr><td style="{cell}">{_image(picture, scene, side)}</td>'
         + "".join(f'<td style="{cell};font-size:1.05em">{marked(texts[i], scene)}</td>' for texts in columns.values())
         + "</tr>"
         for i, (picture, scene) in enumerate(zip(pictures, scenes, strict=True))
@@ -93,11 +97,12 @@ def word_bars(words: Sequence[str], values: Sequence[float], colours: Sequence[s
     return HTML(f'<div style="line-height:1.4">{"".join(parts)}</div>')
 
 
-def _image(picture: np.ndarray, scene: Scene) -> str:
+def _image(picture: np.ndarray, scene: Scene, side: int | None = None) -> str:
     data = io.BytesIO()
     Image.fromarray(picture).save(data, format="webp", quality=86, method=6)
     colour, kind = scene.main.colour, scene.main.kind
+    width, fixed = (96, "") if side is None else (side, f'style="min-width:{side}px" ')
     return (
-        f'<img alt="a street with a {colour} {kind}, drawn" width="96" height="96" '
+        f'<img alt="a street with a {colour} {kind}, drawn" width="{width}" height="{width}" {fixed}'
         f'src="data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}">'
     )

@@ -1,15 +1,18 @@
-"""PaLM-E as two diagrams: the sentence of words and pictures that it reads, and the loop in which it acts."""
+"""PaLM-E in pictures: the sentence that it reads, as a diagram and token by token, and the loop in which it acts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from html import escape
 
 import numpy as np
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.page.diagram import arrow, box, canvas
 from helpers.page.figures import BLUE, GREEN, ORANGE, PURPLE, RED
+from helpers.page.tables import webp
 
 SENTENCE_PARTS = ("words", "picture", "interleave", "language", "answer")
 LOOP_PARTS = ("look", "say", "act", "surprise", "again")
@@ -177,3 +180,68 @@ def loop_diagram(
     ax.text(59, 5.6, "what was tried is told again in the next prompt", ha="center", va="top", fontsize=11,
             color=lights.ink("again"))  # fmt: skip
     return fig
+
+
+def token_strip(
+    pieces: Sequence[str],
+    places: Sequence[bool],
+    target: Sequence[bool],
+    pictures: Sequence[np.ndarray],
+    side: int = 34,
+) -> HTML:
+    """A multimodal sentence token by token, each with its position: words, patches of pictures, and what is learned.
+
+    Args:
+        pieces: the text of each token, such as "<sep>".
+        places: which tokens are those of pictures. Of each picture in turn as many as it has patches, a square number.
+        target: which tokens are to be predicted; they are framed.
+        pictures: uint8 [S, S, 3], in the order of the sentence.
+        side: of a patch, in pixels.
+
+    Raises ValueError if the places cannot be shared out evenly among the pictures, or not as squares.
+    """
+    n = sum(map(bool, places)) // max(1, len(pictures))
+    rows = round(n**0.5)
+    if n * len(pictures) != sum(map(bool, places)) or rows * rows != n:
+        raise ValueError(f"{sum(map(bool, places))} places are not {len(pictures)} pictures of a square number each")
+    parts = "".join(_chips(pieces, places, target, iter(pictures), rows, side))
+    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:6px 4px;align-items:flex-end">{parts}</div>')
+
+
+def _chips(
+    pieces: Sequence[str], places: Sequence[bool], target: Sequence[bool], pictures: Iterator[np.ndarray], rows: int,
+    side: int,
+) -> Iterator[str]:  # fmt: skip
+    below = "display:block;font-size:11px;color:#4a5565"
+    k = 0
+    while k < len(pieces):
+        if places[k]:
+            n, picture = rows * rows, next(pictures)
+            alt = escape(f"The {n} patches of the picture, one after the other, at the positions {k} to {k + n - 1}.")
+            yield (
+                f'<span style="text-align:center;border:2px solid {PURPLE};border-radius:5px;padding:2px">'
+                f'<img alt="{alt}" width="{side * n // 2}" height="{2 * side}" style="margin:0;display:block" '
+                f'src="{webp(_cut_up(picture, rows, side))}"><span style="{below}">{k} to {k + n - 1}</span></span>'
+            )
+            k += n
+            continue
+        colour, fill = (RED, "#fdeee6") if target[k] else (BLUE, "#e8f1f8")
+        yield (
+            f'<span style="text-align:center;border:2px solid {colour};border-radius:5px;padding:2px 6px;'
+            f'background:{fill};color:#17202c">{escape(pieces[k])}<span style="{below}">{k}</span></span>'
+        )
+        k += 1
+
+
+def _cut_up(picture: np.ndarray, rows: int, side: int) -> np.ndarray:
+    """The patches of a picture in two lines, in the order in which they are read, with white between them."""
+    size, n, margin = picture.shape[0] // rows, rows * rows, 2
+    at = (np.arange(side - margin) * size) // (side - margin)  # the pixels that are kept, or shown more than once
+    found = np.full((2 * side, side * n // 2, 3), 255, np.uint8)
+    for k in range(n):
+        row, column = divmod(k, rows)
+        patch = picture[row * size : (row + 1) * size, column * size : (column + 1) * size]
+        down, right = divmod(k, n // 2)
+        top, left = down * side + margin // 2, right * side + margin // 2
+        found[top : top + side - margin, left : left + side - margin] = patch[at][:, at]
+    return found

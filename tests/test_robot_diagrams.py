@@ -10,7 +10,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from helpers.page.figures import figure
-from helpers.page.robot_diagrams import LOOP_PARTS, SENTENCE_PARTS, loop_diagram, sentence_diagram, token_strip
+from helpers.page.robot_diagrams import (
+    LOOP_PARTS,
+    SENTENCE_PARTS,
+    columns_of_pictures,
+    loop_diagram,
+    sentence_diagram,
+    token_strip,
+)
 
 PICTURE = np.full((48, 48, 3), 90, np.uint8)
 STEP = "put the green block on the red block"
@@ -71,3 +78,14 @@ def test_patches_are_laid_out_in_the_order_of_reading() -> None:
     found = _cut_up(picture, 4, 10)
     assert found.shape == (20, 80, 3)
     assert found[5::10, 5::10, 0].reshape(-1).tolist() == list(range(16))
+
+
+def test_texts_stand_below_their_pictures_and_inside_the_figure() -> None:
+    texts = [("was put the yellow block at the front middle successful?", "black"), ("yes (97%)", "green")]
+    fig = columns_of_pictures([([PICTURE, PICTURE], texts)] * 4)
+    fig.canvas.draw()
+    lowest = min(ax.get_window_extent().y0 for ax in fig.axes)
+    extents = [text.get_window_extent() for ax in fig.axes for text in ax.texts]
+    assert len(extents) == 8 and all(e.y1 <= lowest and e.y0 >= 0 and e.x1 <= fig.bbox.x1 for e in extents)
+    assert not any(a.overlaps(b) for a, b in combinations(extents, 2))
+    plt.close(fig)

@@ -123,9 +123,14 @@ def playground(
     field = ipywidgets.Text(
         told, description="instruction", continuous_update=False, layout=ipywidgets.Layout(width="36em")
     )
-    do = ipywidgets.Button(description="do this step", tooltip="carry out what the robot says", button_style="primary")
-    knock = ipywidgets.Button(description="move a block away", tooltip="take a block off, or let one fall")
-    other = ipywidgets.Button(description="another table", tooltip="lay the next table")
+    whole = ipywidgets.Layout(width="auto")  # or a slide's larger letters are cut off
+    do = ipywidgets.Button(
+        description="do this step", tooltip="carry out what the robot says", button_style="primary", layout=whole
+    )
+    knock = ipywidgets.Button(
+        description="move a block away", tooltip="take a block off, or let one fall", layout=whole
+    )
+    other = ipywidgets.Button(description="another table", tooltip="lay the next table", layout=whole)
     picture, below = ipywidgets.HTML(), ipywidgets.HTML()
 
     def show() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Collection, Iterator, Sequence
 from html import escape
+from textwrap import fill
 
+import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from helpers.page.diagram import arrow, box, canvas
 from helpers.page.figures import BLUE, GREEN, ORANGE, PURPLE, RED
-from helpers.page.tables import webp
 
 SENTENCE_PARTS = ("words", "picture", "interleave", "language", "answer")
 LOOP_PARTS = ("look", "say", "act", "surprise", "again")
@@ -221,7 +225,7 @@ def _chips(
             yield (
                 f'<span style="text-align:center;border:2px solid {PURPLE};border-radius:5px;padding:2px">'
                 f'<img alt="{alt}" width="{side * n // 2}" height="{2 * side}" style="margin:0;display:block" '
-                f'src="{webp(_cut_up(picture, rows, side))}"><span style="{below}">{k} to {k + n - 1}</span></span>'
+                f'src="{_webp(_cut_up(picture, rows, side))}"><span style="{below}">{k} to {k + n - 1}</span></span>'
             )
             k += n
             continue
@@ -245,3 +249,38 @@ def _cut_up(picture: np.ndarray, rows: int, side: int) -> np.ndarray:
         top, left = down * side + margin // 2, right * side + margin // 2
         found[top : top + side - margin, left : left + side - margin] = patch[at][:, at]
     return found
+
+
+def _webp(picture: np.ndarray) -> str:
+    kept = io.BytesIO()
+    Image.fromarray(picture).save(kept, format="webp", quality=80, method=6)
+    return "data:image/webp;base64," + base64.b64encode(kept.getvalue()).decode()
+
+
+Line = tuple[str, str]  # a text and its colour
+
+
+def columns_of_pictures(
+    columns: Sequence[tuple[Sequence[np.ndarray], Sequence[Line]]], width: float = 12, letters: int = 26, lines: int = 6
+) -> Figure:
+    """Columns side by side, each of as many pictures, one below the other, and of texts below them.
+
+    columns: (pictures, uint8 [S, S, 3], and texts with their colours). width: of the figure, in inches. letters: a text
+    breaks after so many. lines: for how many lines of text there is room below the pictures.
+    """
+    n = len(columns[0][0])
+    side = width / len(columns)
+    fig, axes = plt.subplots(n, len(columns), figsize=(width, n * side + 0.24 * lines), squeeze=False, layout="none")
+    low = 0.24 * lines / (n * side + 0.24 * lines)
+    fig.subplots_adjust(0.01, low, 0.99, 0.995, 0.06, 0.04)
+    for of_column, (pictures, texts) in zip(axes.T, columns, strict=True):
+        for ax, picture in zip(of_column, pictures, strict=True):
+            ax.imshow(picture)
+            ax.axis("off")
+        at = 0.06
+        for text, colour in texts:
+            wrapped = fill(text, letters)
+            of_column[-1].text(0, -at / side, wrapped, transform=of_column[-1].transAxes, va="top", fontsize=12.5,
+                               color=colour, linespacing=1.15)  # fmt: skip
+            at += 0.22 * (1 + wrapped.count("\n")) + 0.06
+    return fig

@@ -20,10 +20,12 @@ from torch import nn
 from experiments.runner import Figures
 from experiments.shipped import TEST_SEED, ShippedModel
 from experiments.street_language import f1_figure
+from experiments.table_eye import GRID
 from helpers.models.palm_e import answer_loss, build_palm_e
 from helpers.models.robot import Observation, Robot, play
 from helpers.training.fit import Batch, Recipe, seeded
 from helpers.training.statistics import share
+from helpers.weights.pretrained import load
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.captions import captions as street_captions
 from helpers.worlds.street.questions import questions as street_questions
@@ -40,7 +42,6 @@ from helpers.worlds.table.skills import DONE, Refusal
 
 SIZE = 96
 LANGUAGE = {"vocabulary": 704, "length": 288, "width": 128, "layers": 4, "heads": 4}
-GRID = {"image": SIZE, "patch": 16, "size": 128, "layers": 5}
 CONFIGURATION = {"language": LANGUAGE, "encoder": "grid", **GRID}
 WORDS = 0.1  # the share of the steps in which only text is read
 TEXTS = 2  # so many times as many texts as pictures are in a batch: they are shorter
@@ -260,13 +261,20 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
     }
 
 
+def build(seed: int) -> nn.Module:
+    """The model, untrained but for the encoder, which is the shipped table-eye."""
+    model = seeded(lambda: build_palm_e(LANGUAGE, "grid", **GRID), seed)
+    model.encoder.load_state_dict(load("table-eye").model.encoder.state_dict())
+    return model.to(memory_format=torch.channels_last)
+
+
 SHIPPED = ShippedModel(
     "palm-e",
     Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
     scenes=36_000,
     epochs=6,
     batch=32,
-    build=lambda seed: seeded(lambda: build_palm_e(LANGUAGE, "grid", **GRID), seed),
+    build=build,
     batches=batches,
     loss=loss,
     measure=measure,

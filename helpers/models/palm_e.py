@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers.models.language import Cache, LanguageModel, generate, next_token_loss
+from helpers.models.resnet import ConvStage
 from helpers.models.vit import VisionTransformer
 
 Observations = Sequence[torch.Tensor]  # what an encoder takes, each [K, …]: K observations in the order of the text
@@ -54,23 +55,56 @@ class StateEncoder(nn.Module):
 class GridEncoder(nn.Module):
     """A Vision Transformer whose patch tokens are brought to the language model's width by one matrix (section 4).
 
+    With `channels`, of the convolutions, it is the hybrid of Dosovitskiy et al. (2021, section 3.1): its patches are
+    the places of a `ConvStage`, each of 16 px.
+
     uint8 [K, 3, S, S] -> float [K, N, D]. Raises ValueError for another dtype or shape.
     """
 
-    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 5) -> None:
+    def __init__(
+        self,
+        width: int,
+        image: int = 96,
+        patch: int = 16,
+        size: int = 128,
+        layers: int = 5,
+        channels: Sequence[int] = (),
+    ) -> None:
         super().__init__()
-        self.vit = VisionTransformer(image, patch, size, layers, heads=4, mlp=4 * size, classes={})
+        self.stage = ConvStage(channels) if channels else None
+        side = image // patch
+        shape = (side, 1, size) if channels else (image, patch, size)
+        of_patch = {"channels": channels[-1]} if channels else {}
+        self.vit = VisionTransformer(*shape, layers, heads=4, mlp=4 * size, classes={}, **of_patch)
+        if channels:  # as large as what the convolutions tell: places of usual size are hardly seen at first
+            nn.init.normal_(self.vit.encoder.pos_embedding, std=0.5)
         self.project = nn.Linear(size, width)
-        self.places = (image // patch) ** 2
+        self.places = side**2
 
     def patches(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 [K, 3, S, S] -> float [K, N, size], without the class token."""
         if images.dtype != torch.uint8:
             raise ValueError(f"expected pictures uint8 [K, 3, S, S], 0 to 255, not {images.dtype} {list(images.shape)}")
-        return self.vit.tokens((images.float() - 128) / 64)[:, 1:]
+        x = self.stage(images) if self.stage else (images.float() - 128) / 64
+        return self.vit.tokens(x)[:, 1:]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.project(self.patches(images))  # [K, N, D]
+
+
+class TableEye(nn.Module):
+    """A grid encoder that is taught, before it meets a language model, to tell what lies at each of its places.
+
+    uint8 [K, 3, S, S] -> float logits [K, N, outputs].
+    """
+
+    def __init__(self, width: int, outputs: int, **grid: Any) -> None:
+        super().__init__()
+        self.encoder = GridEncoder(width, **grid)
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.encoder(images))
 
 
 class ObjectEncoder(nn.Module):
@@ -83,7 +117,7 @@ class ObjectEncoder(nn.Module):
 
     places = 8
 
-    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 5) -> None:
+    def __init__(self, width: int, image: int = 96, patch: int = 16, size: int = 128, layers: int = 6) -> None:
         super().__init__()
         self.grid = GridEncoder(width, image, patch, size, layers)
         self.mlp = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, width))
@@ -187,7 +221,7 @@ def answer(
     return Written(found.ids, found.log_probabilities.sum(1).exp())
 
 
-def build_palm_e(language: Mapping[str, int], encoder: str, **arguments: int) -> PalmE:
+def build_palm_e(language: Mapping[str, int], encoder: str, **arguments: Any) -> PalmE:
     """A PaLM-E with a fresh language model of these arguments and one of ENCODERS, with its own arguments.
 
     Raises ValueError for an unknown encoder.

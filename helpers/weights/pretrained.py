@@ -154,9 +154,18 @@ def _palm_e(name: str) -> dict[str, Any]:
     return {"model": model, "preprocess": pictures, "tokenizer": table_tokenizer()}
 
 
+def _table_eye(name: str) -> dict[str, Any]:
+    from helpers.models.palm_e import TableEye
+
+    model = TableEye(**load_result(name)["configuration"])
+    model.load_state_dict(load_state(shipped(f"weights/{name}.safetensors")))
+    return {"model": model}
+
+
 OURS = {
     "squeezenet1_1": _squeezenet,
     "palm-e": _palm_e,
+    "table-eye": _table_eye,
     "street-clip": _street_clip,
     "street-resnet": _street_reader,
     "street-vit": _street_reader,
@@ -168,7 +177,7 @@ OURS = {
     "words": _words,
 }
 # Ours whose weights are not in data/ yet. A name leaves this list in the change that adds them.
-UNTRAINED = ("street-simvlm", "palm-e")
+UNTRAINED = ("street-simvlm", "palm-e", "table-eye")
 
 
 def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.ndarray], torch.Tensor]:

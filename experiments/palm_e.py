@@ -43,10 +43,10 @@ from helpers.worlds.table.skills import DONE, Refusal
 SIZE = 96
 LANGUAGE = {"vocabulary": 704, "length": 288, "width": 128, "layers": 4, "heads": 4}
 CONFIGURATION = {"language": LANGUAGE, "encoder": "grid", **GRID}
-WORDS = 0.1  # the share of the steps in which only text is read
+WORDS = 0.03  # the share of the steps in which only text is read
 TEXTS = 2  # so many times as many texts as pictures are in a batch: they are shorter
 TURNS = 3  # lessons about a picture in a sentence, before its caption
-CAPTIONED = 0.35  # the share of sentences that end with the caption
+CAPTIONED = 0.5  # the share of sentences that end with the caption
 PAIRED = 0.5  # how often a picture that has a lesson about two pictures is used for it
 STREETS = 0.15  # the share of pictures that are streets
 STREET_CAPTION = "describe the street."
@@ -270,9 +270,9 @@ def build(seed: int) -> nn.Module:
 
 SHIPPED = ShippedModel(
     "palm-e",
-    Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
-    scenes=36_000,
-    epochs=6,
+    Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.02),
+    scenes=24_000,
+    epochs=7,
     batch=32,
     build=build,
     batches=batches,

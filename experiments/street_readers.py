@@ -1,8 +1,5 @@
 """The networks that read every label of a street scene: `python -m experiments train street-vit` makes one again.
 
-"street-eye" is street-resnet, trained on without mirrored pictures: it also tells where the nearest vehicle stands and
-faces, which a network that is shown every picture both ways round learns to overlook. Models that say so start from it.
-
 "street-resnet-reference" is not shipped: by its failures the adversarial scenes are chosen, as ImageNet-A was chosen by
 a ResNet-50's (Hendrycks et al. 2021).
 """
@@ -25,17 +22,13 @@ from experiments.shipped import ShippedModel
 from helpers.models.readers import build_street_model
 from helpers.training.fit import Batch, Recipe, Shuffled, seeded
 from helpers.training.statistics import accuracies, share
-from helpers.weights.pretrained import load
 from helpers.worlds.drawn import Drawn
 from helpers.worlds.drawn import load as draw
 from helpers.worlds.street.sample import CLASSES
 from helpers.worlds.street.shifts import SHIFTS, read_adversarial, write_adversarial
 from helpers.worlds.streets import Streets, load_street
 
-SIDES = {"side": 2, "facing": 2}
 HEADS = {label: len(names) for label, names in CLASSES.items()}
-EYE = HEADS | SIDES
-EYE_WIDTHS = (16, 32, 64, 128)
 FRESH, ADVERSARIAL_SCENES = 10_000, 500  # scenes among which the adversarial ones are sought, and how many are kept
 
 
@@ -56,34 +49,6 @@ def loss(model: nn.Module, images: torch.Tensor, *labels: torch.Tensor) -> torch
     """The cross-entropy of all labels together."""
     logits = model(images)
     return sum(F.cross_entropy(logits[label], truth) for label, truth in zip(HEADS, labels, strict=True))
-
-
-def eye_batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
-    """As `batches`, never mirrored; last, whether the nearest vehicle stands at the right, and faces there."""
-    street = load_street("train", scenes, captions=0)
-    sides = torch.tensor([[scene.main.x > 0.5, scene.main.facing == "right"] for scene in street.scenes]).long()
-    return Shuffled((street.images, *(street.labels[label] for label in HEADS), *sides.T), batch, recipe.seed)
-
-
-def eye_loss(model: nn.Module, images: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy of all labels and of both sides together."""
-    logits = model(images)
-    return sum(F.cross_entropy(logits[label], truth) for label, truth in zip(EYE, labels, strict=True))
-
-
-def build_eye(seed: int) -> nn.Module:
-    """street-resnet with two heads more."""
-    model = seeded(lambda: build_street_model(EYE, _resnet(*EYE_WIDTHS)), seed)
-    model.load_state_dict(model.state_dict() | load("street-resnet").model.state_dict())
-    return model.to(memory_format=torch.channels_last)
-
-
-def measure_eye(model: nn.Module, n: int, seed: int) -> Figures:
-    """Of `n` test scenes drawn afresh with `seed` the share of each label, and of each side, that is named rightly."""
-    street = load_street("test", n, seed=seed, cache=False, progress=False, captions=0)
-    sides = torch.tensor([[scene.main.x > 0.5, scene.main.facing == "right"] for scene in street.scenes]).long()
-    labels = street.labels | dict(zip(SIDES, sides.T, strict=True))
-    return {label: share(right) for label, right in accuracies(model, street.images, labels).items()}
 
 
 def named(model: nn.Module, street: Drawn) -> dict[str, torch.Tensor]:
@@ -146,17 +111,5 @@ _REFERENCE = _reader("street-resnet-reference", _resnet(16, 32, 64, 96), 3e-3, 0
 MODELS = (
     _reader("street-resnet", _resnet(16, 32, 64, 128), 3e-3, 0.02, scenes=24_000, epochs=6),
     _reader("street-vit", _VIT, 1e-3, 0.05, scenes=48_000, epochs=8),
-    ShippedModel(
-        "street-eye",
-        Recipe(0, 1e-3, 0.02, warm_up=0.05),
-        scenes=24_000,
-        epochs=3,
-        batch=128,
-        build=build_eye,
-        batches=eye_batches,
-        loss=eye_loss,
-        measure=measure_eye,
-        facts={"labels": EYE, "configuration": _resnet(*EYE_WIDTHS)},
-    ),
     replace(_REFERENCE, measure=None, named=None, finish=choose_adversarial),
 )

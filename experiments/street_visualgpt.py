@@ -103,7 +103,7 @@ def build(seed: int) -> nn.Module:
     """VisualGPT with the shipped text decoder and the convolutions of the shipped street-eye in it."""
     model = seeded(lambda: build_speaker(StreetTokenizer().vocab_size, CONFIGURATION), seed)
     model.start_from(load("street-text").model)
-    model.eye[0].start_from(load("street-eye").model)
+    model.eye[0].load_state_dict(load("street-eye").model.stage.state_dict())
     return model.requires_grad_(True).to(memory_format=torch.channels_last)
 
 

@@ -65,7 +65,7 @@ def loss(model: nn.Module, images: torch.Tensor, truth: torch.Tensor) -> torch.T
 def build(seed: int) -> nn.Module:
     """The eye, untrained but for the convolutions of the shipped street-eye."""
     model = seeded(lambda: TableEye(**CONFIGURATION), seed)
-    model.encoder.stage.start_from(load("street-eye").model)
+    model.encoder.stage.load_state_dict(load("street-eye").model.stage.state_dict())
     return model.to(memory_format=torch.channels_last)
 
 

@@ -152,3 +152,20 @@ class ConvStage(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = (images.to(self.stem[0].weight.dtype) - 128) / 64  # [B, 3, S, S]
         return self.blocks(self.stem(x.contiguous(memory_format=torch.channels_last)))
+
+
+class PlaceReader(nn.Module):
+    """Tells what lies at each place of a picture: uint8 [B, 3, S, S] -> float logits [B, (S/16)², outputs], row by row.
+
+    Args:
+        outputs: how many signs there are, each of which holds at a place or not.
+        channels: the widths of its `ConvStage`.
+    """
+
+    def __init__(self, outputs: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.stage = ConvStage(channels)
+        self.head = nn.Conv2d(channels[-1], outputs, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.stage(images)).flatten(2).transpose(1, 2)  # [B, outputs, s, s] -> [B, N, outputs]

@@ -1,0 +1,134 @@
+"""Teach an eye what lies where in a street: `python -m experiments train street-eye`; models that read start from it.
+
+A detector's features were trained to tell objects at their places, and VisualGPT and ViLBERT read such features. *Ours,
+smaller:* the convolutions of street-resnet are trained on, without mirrored pictures, to tell of each place of 16 px
+what vehicle, tree or being covers its middle, and what the whole street is like.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from experiments.runner import Figures
+from experiments.shipped import ShippedModel
+from helpers.models.resnet import PlaceReader
+from helpers.training.fit import Batch, Recipe, Shuffled, seeded
+from helpers.training.statistics import predict, share
+from helpers.weights.pretrained import load
+from helpers.worlds.boxed import load_boxed
+from helpers.worlds.street.scene import (
+    AGES,
+    BEINGS,
+    BUILDINGS,
+    COLOURS,
+    FACINGS,
+    KINDS,
+    SKIES,
+    SURFACES,
+    TREES,
+    WEATHERS,
+    Scene,
+)
+
+SIDE, CHANNELS = 6, [16, 32, 64, 128]
+# What is told of a place, group by group; the last four are the same at all places of a picture.
+OF_VEHICLES = (KINDS, COLOURS, AGES, FACINGS)
+GROUPS = (*OF_VEHICLES, TREES, BEINGS, SURFACES, WEATHERS, SKIES, BUILDINGS)
+STARTS = [sum(map(len, GROUPS[:k])) for k in range(len(GROUPS) + 1)]
+CONFIGURATION: dict[str, Any] = {"outputs": STARTS[-1], "channels": CHANNELS}
+
+
+def signs(scene: Scene, words: str) -> torch.Tensor:
+    """What holds where: bool [36, 39], the places row by row, of each of GROUPS its members in their order.
+
+    words: the boxes of `helpers.worlds.street.regions.to_words`, from the back to the front. A vehicle hides the signs
+    of those behind it. An object that covers no place's middle is told at the place of its own.
+    """
+    found = torch.zeros(SIDE, SIDE, STARTS[-1], dtype=torch.bool)
+    middles = (torch.arange(SIDE) + 0.5) / SIDE
+    for name, left, top, right, bottom in json.loads(words):
+        if right <= left or bottom <= top:
+            continue
+        rows, columns = (middles >= top) & (middles < bottom), (middles >= left) & (middles < right)
+        if not rows.any():
+            rows = torch.arange(SIDE) == min(int(SIDE * (top + bottom) / 2), SIDE - 1)
+        if not columns.any():
+            columns = torch.arange(SIDE) == min(int(SIDE * (left + right) / 2), SIDE - 1)
+        own = torch.zeros(STARTS[-1], dtype=torch.bool)
+        if name.startswith("vehicles"):
+            vehicle = scene.vehicles[int(name[9:-1])]
+            told = (vehicle.kind, vehicle.colour, vehicle.age, vehicle.facing)
+            for start, group, value in zip(STARTS, OF_VEHICLES, told, strict=False):
+                own[start + group.index(value)] = True
+            before = found[..., : STARTS[len(OF_VEHICLES)]]
+            before &= ~(rows[:, None] & columns)[..., None]
+        elif name.startswith("trees"):
+            own[STARTS[4] + TREES.index(scene.trees.kind)] = True
+        else:
+            own[STARTS[5] + BEINGS.index(scene.being.kind)] = True
+        found |= (rows[:, None] & columns)[..., None] & own
+    for start, group, value in zip(
+        STARTS[6:], GROUPS[6:], (scene.surface, scene.weather, scene.sky, scene.buildings), strict=False
+    ):
+        found[..., start + group.index(value)] = True
+    return found.view(SIDE**2, STARTS[-1])
+
+
+def truth_of(street: Any) -> torch.Tensor:
+    """`signs` of all pictures of a `load_boxed`: bool [n, 36, 39]."""
+    return torch.stack([signs(scene, words[0]) for scene, words in zip(street.scenes, street.captions, strict=True)])
+
+
+def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
+    """Pictures uint8 [B, 3, 96, 96], never mirrored, and what lies where, bool [B, 36, 39]."""
+    street = load_boxed("train", scenes)
+    return Shuffled((street.images, truth_of(street)), batch, recipe.seed)
+
+
+def loss(model: nn.Module, images: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The mean cross-entropy of all signs at all places."""
+    return F.binary_cross_entropy_with_logits(model(images), truth.float())
+
+
+def build(seed: int) -> nn.Module:
+    """The eye, untrained but for the convolutions of the shipped street-resnet."""
+    model = seeded(lambda: PlaceReader(**CONFIGURATION), seed)
+    model.stage.start_from(load("street-resnet").model)
+    return model.to(memory_format=torch.channels_last)
+
+
+def measure(model: nn.Module, n: int, seed: int) -> Figures:
+    """Of `n` test scenes drawn afresh with `seed`: the share of places with a vehicle whose kind, colour, age and
+    facing is named rightly, and of those with a tree or a being whose kind is."""
+    street = load_boxed("test", n, seed, cache=False, progress=False)
+    truth, said = truth_of(street), predict(model, street.images)
+    found: Figures = {}
+    names = ("kind", "colour", "age", "facing", "tree", "being")
+    for name, start, end in zip(names, STARTS, STARTS[1:], strict=False):
+        there = truth[..., start:end].any(2)
+        right = truth[..., start:end].gather(2, said[..., start:end].argmax(2, keepdim=True))[..., 0]
+        found[name] = share(right[there])
+    return found
+
+
+MODELS = (
+    ShippedModel(
+        "street-eye",
+        Recipe(0, 2e-3, 0.02, warm_up=0.05),
+        scenes=24_000,
+        epochs=3,
+        batch=128,
+        build=build,
+        batches=batches,
+        loss=loss,
+        measure=measure,
+        facts={"configuration": CONFIGURATION},
+        trial=256,
+    ),
+)

@@ -121,7 +121,7 @@ def playground(
     """
     table, number = Table(robot, scenes[0], size, slips, seed), 0
     field = ipywidgets.Text(
-        told, description="instruction", continuous_update=False, layout=ipywidgets.Layout(width="36em")
+        told, description="instruction", continuous_update=False, layout=ipywidgets.Layout(width="auto")
     )
     whole = ipywidgets.Layout(width="auto")  # or a slide's larger letters are cut off
     do = ipywidgets.Button(
@@ -159,7 +159,8 @@ def playground(
     knock.on_click(lambda _: press("knock"))
     other.on_click(lay)
     tell()
-    right = ipywidgets.VBox([field, ipywidgets.HBox([do, knock, other]), below])
+    beside = ipywidgets.Layout(flex="1 1 0%", min_width="0", max_width="50em", margin="0 0 0 1em", overflow="visible")
+    right = ipywidgets.VBox([field, ipywidgets.HBox([do, knock, other]), below], layout=beside)
     return ipywidgets.HBox([picture, right])
 
 

@@ -216,7 +216,7 @@ def _chips(
     pieces: Sequence[str], places: Sequence[bool], target: Sequence[bool], pictures: Iterator[np.ndarray], rows: int,
     side: int,
 ) -> Iterator[str]:  # fmt: skip
-    below = "display:block;font-size:11px;color:#4a5565"
+    below = "display:block;font-size:0.7em;line-height:1.2;color:#4a5565"
     k = 0
     while k < len(pieces):
         if places[k]:

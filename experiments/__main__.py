@@ -73,11 +73,17 @@ def main(arguments: list[str] | None = None) -> None:
         for name, experiment in experiments.items():
             print(f"{name}: {state(experiment)}\n    {experiment.hypothesis}")
     elif args.command == "run":
-        print(report(run(experiments[args.name], args.quick)))
+        try:
+            print(report(run(experiments[args.name], args.quick)))
+        except WeightsError as error:
+            sys.exit(str(error))
     elif args.command == "report":
         print(report(stored(result_path(args.name, args.quick), args.name, args.quick)))
     elif args.command == "train":
-        train(models[args.model], args.quick)
+        try:
+            train(models[args.model], args.quick)
+        except WeightsError as error:  # of a model that this one starts from
+            sys.exit(str(error))
     elif args.command == "measure":
         measure_again(models[args.model], weighted(args.model))
     elif args.command == "evaluate":

@@ -39,14 +39,24 @@ BATCH = 128
 LONGEST, LONGEST_ANSWER = 40, 6  # tokens that a model may write
 QUESTIONS = 3  # of each picture in a step of training
 ALONE = 8  # one text without a picture for so many pictures
-EASY = 0.2  # the share of steps, the first, that show streets with one vehicle only
+EASY = 0.25  # the share of steps, the first, that show streets with one vehicle only
 EVERYTHING = 0.5  # the share of steps whose captions are about everything
-# How often each kind of question is drawn, against those that a glance at the whole picture answers. In a pilot with
-# equal weights age, side and facing were still guessed when all else was known; with ten times as many, age and facing
-# were learned within 150 steps. "exists" asks for any of forty things and stayed at 60 % with 10, and rose with 40.
-_OFTEN = {"exists": 40, "more": 15, "side": 10, "age": 10, "facing": 8, "nearer": 6, "behind": 6}
-_OFTEN |= {"colour": 5, "type": 5, "road": 5, "sky": 4, "count trees": 3, "count vehicles": 2}
-WEIGHTS = torch.tensor([float(_OFTEN.get(kind, 1)) for kind in QUESTION_KINDS])
+# How often each kind of question is drawn, against those that a glance at the whole picture answers. In pilots with
+# equal weights age, side and facing were still guessed when all else was known, and were learned within 150 steps with
+# ten times as many. First comes what one vehicle is like; "exists", of any of forty things, and "more" need most
+# lessons, but hold up the others if they come at once.
+_FIRST = {"colour": 15, "type": 15, "side": 10, "facing": 10, "age": 10, "exists": 10, "more": 6, "nearer": 6}
+_THEN = {"colour": 5, "type": 5, "side": 10, "facing": 8, "age": 10, "exists": 40, "more": 15, "nearer": 6}
+_BOTH = {"behind": 6, "road": 3, "sky": 3, "count trees": 3, "count vehicles": 3}
+HALFWAY = 0.4  # the share of the steps after which the weights change
+
+
+def question_weights(done: float) -> torch.Tensor:
+    """How likely each kind of question is to be drawn when the share `done` of the steps is done: float [kinds]."""
+    often = (_FIRST if done < HALFWAY else _THEN) | _BOTH
+    return torch.tensor([float(often.get(kind, 1)) for kind in QUESTION_KINDS])
+
+
 LEARNED = 4_000  # training scenes from whose questions the one who never sees a picture learns
 RESAMPLES = 1_000
 
@@ -96,20 +106,24 @@ def lesson_batches(
         if step < easy:
             rows = alone[rows % len(alone)]
         texts = (lessons.captions[rows], lessons.questions[rows], lessons.asked[rows])
-        groups = lesson_groups(*texts, generator)
+        groups = lesson_groups(*texts, generator, question_weights(step / recipe.steps))
         return street.images[rows], *(prefix(generator, *groups) if prefix else groups)
 
     return Shuffled((torch.arange(scenes),), batch, recipe.seed, change)
 
 
 def lesson_groups(
-    captions: torch.Tensor, questions: torch.Tensor, asked: torch.Tensor, generator: torch.Generator
+    captions: torch.Tensor,
+    questions: torch.Tensor,
+    asked: torch.Tensor,
+    generator: torch.Generator,
+    weights: torch.Tensor | None = None,
 ) -> list[torch.Tensor]:
     """What a step teaches of B scenes: ids int64 and lengths of prompts int64 of three groups of texts.
 
     The groups are captions [B, T], all about the same, so that they are of like length; questions with their answers
     [3B, T], three of each scene; and questions with answers that are to go without a picture [B / 8, T].
-    captions: int16 [B, 6, 44]. questions: int16 [B, 16, 28]. asked: bool [B, 16].
+    captions: int16 [B, 6, 44]. questions: int16 [B, 16, 28]. asked: bool [B, 16]. weights: as of `draw_questions`.
     """
     separator, scenes = StreetTokenizer().sep_id, len(captions)
     focus = len(FOCI) - 1
@@ -119,7 +133,7 @@ def lesson_groups(
     groups = []
     for ids in (
         captions[:, focus],
-        questions[rows, draw_questions(asked, QUESTIONS, generator, WEIGHTS)].flatten(0, 1),
+        questions[rows, draw_questions(asked, QUESTIONS, generator, weights)].flatten(0, 1),
         questions[rows[:alone], draw_questions(asked[:alone], 1, generator)].flatten(0, 1),
     ):
         ids = trimmed(ids)

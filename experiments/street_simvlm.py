@@ -6,8 +6,9 @@ name sides.
 
 *Ours, smaller:* 1.2 million parameters; captions and questions are learned together, where the paper is tuned for
 questions afterwards. *Ours, other:* the paper starts from nothing, with 1.8 billion pairs; in a pilot with our 48,000
-the convolutions had hardly learned to tell vehicles after a third of the training, so they start from street-eye, and
-the blocks from street-text, which knows the language already.
+the convolutions had hardly learned to tell vehicles after a third of the training, so they are those of street-eye, and
+the blocks start from street-text, which knows the language already. The convolutions stay as they are: in a pilot in
+which they were trained on, the first steps, before the blocks read them, undid what they knew of vehicles.
 *Ours, cheaper:* a picture is read once, for one caption and three questions, and so its tokens do not see the prompt;
 all captions of a step are about the same, and so of about the same length.
 """
@@ -73,6 +74,7 @@ def build(seed: int) -> nn.Module:
     model = seeded(lambda: build_speaker(vocabulary, CONFIGURATION), seed)
     model.start_from(load("street-text").model)
     model.eye[0].load_state_dict(load("street-eye").model.stage.state_dict())
+    model.eye[0].freeze()
     return model.to(memory_format=torch.channels_last)
 
 
@@ -86,7 +88,7 @@ MODELS = (
         "street-simvlm",
         Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
         scenes=48_000,
-        epochs=4,
+        epochs=3,
         batch=48,
         build=build,
         batches=batches,

@@ -2,7 +2,8 @@
 
 The paper's encoders are Vision Transformers that were trained on photographs before (Driess et al. 2023, section 4).
 *Ours, other:* the convolutions of street-eye and three blocks learn, for each place of the picture, of which colour and
-kind the things are whose middle is there, which of them have nothing on them, and which stand on the table.
+kind the things are whose middle is there, which of them have nothing on them, which stand on the table or on what, and
+in which area of the table they are.
 """
 
 from __future__ import annotations
@@ -22,30 +23,39 @@ from helpers.training.statistics import predict, share
 from helpers.weights.pretrained import load
 from helpers.worlds.table.drawing.camera import project
 from helpers.worlds.table.lessons import load_table
-from helpers.worlds.table.scene import COLOURS, KINDS, SIDE, Scene
+from helpers.worlds.table.scene import AREAS, COLOURS, KINDS, SIDE, Scene, area_of
 
 GRID: dict[str, Any] = {"image": 96, "patch": 16, "size": 128, "layers": 3, "channels": [16, 32, 64, 128]}
-PLACES, SIGNS = GRID["image"] // GRID["patch"], ("there", "free", "on the table")
-OUTPUTS = len(SIGNS) * len(KINDS) * len(COLOURS)
+PLACES = GRID["image"] // GRID["patch"]
+SIGNS = ("there", "free", "on the table", "on this")  # each is told of every kind and colour
+NAMES = len(KINDS) * len(COLOURS)
+OUTPUTS = len(SIGNS) * NAMES + len(AREAS)
 CONFIGURATION: dict[str, Any] = {"width": 128, "outputs": OUTPUTS, **GRID}
-RARE = 3.0  # so many times a thing that is there counts as one that is not: most places are empty
+RARE = 4.0  # so many times a thing that is there counts as one that is not: most places are empty
 
 
 def signs(scene: Scene) -> torch.Tensor:
-    """Which things are where: bool [36, 48], the places row by row, and for each of SIGNS each colour of each kind."""
-    found = torch.zeros(PLACES, PLACES, len(SIGNS), len(KINDS), len(COLOURS), dtype=torch.bool)
+    """What is where: bool [36, 73], the places row by row, for each of SIGNS each colour of each kind, then each area.
+
+    "on this" is told of what the thing stands on.
+    """
+    found = torch.zeros(PLACES, PLACES, OUTPUTS, dtype=torch.bool)
+    names = [len(COLOURS) * KINDS.index(thing.kind) + COLOURS.index(thing.colour) for thing in scene.things]
     for i, thing in enumerate(scene.things):
         u, v = project(thing.x, thing.y, scene.height(i) + SIDE / 2)
         row, column = (min(max(int(PLACES * x), 0), PLACES - 1) for x in (v, u))
-        kind, colour = KINDS.index(thing.kind), COLOURS.index(thing.colour)
-        found[row, column, 0, kind, colour] = True
-        found[row, column, 1, kind, colour] |= scene.above(i) is None
-        found[row, column, 2, kind, colour] |= thing.on is None
+        here = found[row, column]
+        here[names[i]] = True
+        here[NAMES + names[i]] |= scene.above(i) is None
+        here[2 * NAMES + names[i]] |= thing.on is None
+        if thing.on is not None:
+            here[3 * NAMES + names[thing.on]] = True
+        here[len(SIGNS) * NAMES + AREAS.index(area_of(thing.x, thing.y))] = True
     return found.view(PLACES**2, OUTPUTS)
 
 
 def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
-    """Pictures uint8 [B, 3, 96, 96], and what is where, bool [B, 36, 48]."""
+    """Pictures uint8 [B, 3, 96, 96], and what is where, bool [B, 36, 73]."""
     table = load_table("train", scenes)
     truth = torch.stack([signs(scene) for scene in table.scenes])
 
@@ -81,9 +91,9 @@ def measure(model: nn.Module, n: int, seed: int) -> Figures:
 MODELS = (
     ShippedModel(
         "table-eye",
-        Recipe(0, 1.5e-3, 0.05, warm_up=0.05),
+        Recipe(0, 2e-3, 0.05, warm_up=0.05),
         scenes=24_000,
-        epochs=1,
+        epochs=4,
         batch=64,
         build=build,
         batches=batches,

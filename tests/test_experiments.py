@@ -19,6 +19,7 @@ from helpers.files import ROOT, code_digest, whole
 from helpers.models.resnet import CifarBlock, cifar_network
 from helpers.training.fit import Diverged
 from helpers.training.statistics import interval
+from helpers.weights.store import WeightsError
 
 NAMES = registry.all_experiments()
 # Written down and tested, but not run yet: `python -m experiments run NAME` stores the result, and then the name goes.
@@ -237,6 +238,19 @@ def test_the_command_line_lists_and_refuses(capsys: pytest.CaptureFixture, monke
     with pytest.raises(SystemExit):
         command_line.main(["run", "nothing"])
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "does"), [("run", "run"), ("train", "train")])
+def test_weights_that_are_not_there_end_the_command_with_a_sentence(
+    command: str, does: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object) -> None:
+        raise WeightsError("'street-text' has not been trained yet: train it")
+
+    monkeypatch.setattr(command_line, does, lacking)
+    name = {"run": next(iter(NAMES)), "train": "street-visualgpt"}[command]
+    with pytest.raises(SystemExit, match="'street-text' has not been trained yet: train it"):
+        command_line.main([command, name])
 
 
 def verdicts(plain: list[float], residual: list[float]) -> list[str]:

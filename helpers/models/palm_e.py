@@ -81,6 +81,12 @@ class GridEncoder(nn.Module):
         self.project = nn.Linear(size, width)
         self.places = side**2
 
+    def freeze(self) -> GridEncoder:
+        """Let a trained encoder stay as it is, while a language model learns to read it."""
+        if self.stage:
+            self.stage.freeze()
+        return self.requires_grad_(False)
+
     def patches(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 [K, 3, S, S] -> float [K, N, size], without the class token."""
         if images.dtype != torch.uint8:

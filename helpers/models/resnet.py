@@ -137,12 +137,22 @@ class ConvStage(nn.Module):
         super().__init__()
         if len(widths) not in (3, 4):
             raise ValueError(f"widths: expected those of three or four blocks, not {list(widths)}")
-        first = widths[0]
+        first, self.frozen = widths[0], False
         self.stem = nn.Sequential(
             nn.Conv2d(3, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU()
         )
         blocks = [BasicBlock(first, first, stride=5 - len(widths))]
         self.blocks = nn.Sequential(*blocks, *(BasicBlock(a, b, stride=2) for a, b in pairwise(widths)))
+
+    def freeze(self) -> ConvStage:
+        """Let trained convolutions stay as they are, also while the rest of a model learns."""
+        self.frozen = True
+        self.requires_grad_(False)
+        return self.eval()
+
+    def train(self, mode: bool = True) -> ConvStage:
+        """As in torch, but frozen normalisations keep the means and variances that they were trained with."""
+        return super().train(mode and not self.frozen)
 
     def start_from(self, network: StreetResNet) -> None:
         """Take the weights of a trained network of the same widths. Raises RuntimeError if the widths differ."""

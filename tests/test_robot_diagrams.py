@@ -10,7 +10,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from helpers.page.figures import figure
-from helpers.page.robot_diagrams import LOOP_PARTS, SENTENCE_PARTS, loop_diagram, sentence_diagram
+from helpers.page.robot_diagrams import (
+    LOOP_PARTS,
+    SENTENCE_PARTS,
+    columns_of_pictures,
+    loop_diagram,
+    sentence_diagram,
+    token_strip,
+)
 
 PICTURE = np.full((48, 48, 3), 90, np.uint8)
 STEP = "put the green block on the red block"
@@ -50,3 +57,35 @@ def test_each_part_can_be_lit(draw, parts: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="lit: wheels is not one of "):
         draw(("wheels",))
     plt.close("all")
+
+
+def test_a_sentence_is_shown_token_by_token_with_its_patches() -> None:
+    pieces = ["given", *["<img>"] * 16, "<b>", *["<img>"] * 16, "done"]
+    places = [piece == "<img>" for piece in pieces]
+    target = [piece == "done" for piece in pieces]
+    text = token_strip(pieces, places, target, [PICTURE, PICTURE]).data
+    assert text.count("<img") == 2 and "at the positions 1 to 16" in text and "at the positions 18 to 33" in text
+    assert "&lt;b&gt;" in text and text.count("#fdeee6") == 1 and ">34</span>" in text
+    for pictures in ([PICTURE], [PICTURE] * 3):
+        with pytest.raises(ValueError, match="32 places are not "):
+            token_strip(pieces, places, target, pictures)
+
+
+def test_patches_are_laid_out_in_the_order_of_reading() -> None:
+    from helpers.page.robot_diagrams import _cut_up
+
+    picture = np.kron(np.arange(16, dtype=np.uint8).reshape(4, 4), np.ones((4, 4), np.uint8))[..., None].repeat(3, 2)
+    found = _cut_up(picture, 4, 10)
+    assert found.shape == (20, 80, 3)
+    assert found[5::10, 5::10, 0].reshape(-1).tolist() == list(range(16))
+
+
+def test_texts_stand_below_their_pictures_and_inside_the_figure() -> None:
+    texts = [("was put the yellow block at the front middle successful?", "black"), ("yes (97%)", "green")]
+    fig = columns_of_pictures([([PICTURE, PICTURE], texts)] * 4)
+    fig.canvas.draw()
+    lowest = min(ax.get_window_extent().y0 for ax in fig.axes)
+    extents = [text.get_window_extent() for ax in fig.axes for text in ax.texts]
+    assert len(extents) == 8 and all(e.y1 <= lowest and e.y0 >= 0 and e.x1 <= fig.bbox.x1 for e in extents)
+    assert not any(a.overlaps(b) for a, b in combinations(extents, 2))
+    plt.close(fig)

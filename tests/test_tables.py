@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.page.tables import table
+from helpers.page.tables import Marked, table
 
 
 def test_numbers_stand_right_and_words_left_and_nothing_is_html() -> None:
@@ -20,3 +20,8 @@ def test_numbers_stand_right_and_words_left_and_nothing_is_html() -> None:
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="row 1 has 1 cells, but the header has 2"):
         table(["a", "b"], [[1, 2], [3]])
+
+
+def test_a_marked_text_has_a_sign_and_is_no_html_either() -> None:
+    text = table(["said", "truth"], [[Marked("<b>yes", True), 1], [Marked("no", False), 2]]).data
+    assert "✓</span> &lt;b&gt;yes" in text and "✗</span> no" in text and "<b>" not in text

@@ -121,11 +121,16 @@ def playground(
     """
     table, number = Table(robot, scenes[0], size, slips, seed), 0
     field = ipywidgets.Text(
-        told, description="instruction", continuous_update=False, layout=ipywidgets.Layout(width="36em")
+        told, description="instruction", continuous_update=False, layout=ipywidgets.Layout(width="auto")
     )
-    do = ipywidgets.Button(description="do this step", tooltip="carry out what the robot says", button_style="primary")
-    knock = ipywidgets.Button(description="move a block away", tooltip="take a block off, or let one fall")
-    other = ipywidgets.Button(description="another table", tooltip="lay the next table")
+    whole = ipywidgets.Layout(width="auto")  # or a slide's larger letters are cut off
+    do = ipywidgets.Button(
+        description="do this step", tooltip="carry out what the robot says", button_style="primary", layout=whole
+    )
+    knock = ipywidgets.Button(
+        description="move a block away", tooltip="take a block off, or let one fall", layout=whole
+    )
+    other = ipywidgets.Button(description="another table", tooltip="lay the next table", layout=whole)
     picture, below = ipywidgets.HTML(), ipywidgets.HTML()
 
     def show() -> None:
@@ -154,7 +159,8 @@ def playground(
     knock.on_click(lambda _: press("knock"))
     other.on_click(lay)
     tell()
-    right = ipywidgets.VBox([field, ipywidgets.HBox([do, knock, other]), below])
+    beside = ipywidgets.Layout(flex="1 1 0%", min_width="0", max_width="50em", margin="0 0 0 1em", overflow="visible")
+    right = ipywidgets.VBox([field, ipywidgets.HBox([do, knock, other]), below], layout=beside)
     return ipywidgets.HBox([picture, right])
 
 

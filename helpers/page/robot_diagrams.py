@@ -1,12 +1,19 @@
-"""PaLM-E as two diagrams: the sentence of words and pictures that it reads, and the loop in which it acts."""
+"""PaLM-E in pictures: the sentence that it reads, as a diagram and token by token, and the loop in which it acts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import base64
+import io
+from collections.abc import Collection, Iterator, Sequence
+from html import escape
+from textwrap import fill
 
+import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from helpers.page.diagram import arrow, box, canvas
 from helpers.page.figures import BLUE, GREEN, ORANGE, PURPLE, RED
@@ -176,4 +183,104 @@ def loop_diagram(
             fontsize=13, weight="bold", color=lights.ink("again"))  # fmt: skip
     ax.text(59, 5.6, "what was tried is told again in the next prompt", ha="center", va="top", fontsize=11,
             color=lights.ink("again"))  # fmt: skip
+    return fig
+
+
+def token_strip(
+    pieces: Sequence[str],
+    places: Sequence[bool],
+    target: Sequence[bool],
+    pictures: Sequence[np.ndarray],
+    side: int = 34,
+) -> HTML:
+    """A multimodal sentence token by token, each with its position: words, patches of pictures, and what is learned.
+
+    Args:
+        pieces: the text of each token, such as "<sep>".
+        places: which tokens are those of pictures. Of each picture in turn as many as it has patches, a square number.
+        target: which tokens are to be predicted; they are framed.
+        pictures: uint8 [S, S, 3], in the order of the sentence.
+        side: of a patch, in pixels.
+
+    Raises ValueError if the places cannot be shared out evenly among the pictures, or not as squares.
+    """
+    n = sum(map(bool, places)) // max(1, len(pictures))
+    rows = round(n**0.5)
+    if n * len(pictures) != sum(map(bool, places)) or rows * rows != n:
+        raise ValueError(f"{sum(map(bool, places))} places are not {len(pictures)} pictures of a square number each")
+    parts = "".join(_chips(pieces, places, target, iter(pictures), rows, side))
+    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:6px 4px;align-items:flex-end">{parts}</div>')
+
+
+def _chips(
+    pieces: Sequence[str], places: Sequence[bool], target: Sequence[bool], pictures: Iterator[np.ndarray], rows: int,
+    side: int,
+) -> Iterator[str]:  # fmt: skip
+    below = "display:block;font-size:0.7em;line-height:1.2;color:#4a5565"
+    k = 0
+    while k < len(pieces):
+        if places[k]:
+            n, picture = rows * rows, next(pictures)
+            alt = escape(f"The {n} patches of the picture, one after the other, at the positions {k} to {k + n - 1}.")
+            yield (
+                f'<span style="text-align:center;border:2px solid {PURPLE};border-radius:5px;padding:2px">'
+                f'<img alt="{alt}" width="{side * n // 2}" height="{2 * side}" style="margin:0;display:block" '
+                f'src="{_webp(_cut_up(picture, rows, side))}"><span style="{below}">{k} to {k + n - 1}</span></span>'
+            )
+            k += n
+            continue
+        colour, fill = (RED, "#fdeee6") if target[k] else (BLUE, "#e8f1f8")
+        yield (
+            f'<span style="text-align:center;border:2px solid {colour};border-radius:5px;padding:2px 6px;'
+            f'background:{fill};color:#17202c">{escape(pieces[k])}<span style="{below}">{k}</span></span>'
+        )
+        k += 1
+
+
+def _cut_up(picture: np.ndarray, rows: int, side: int) -> np.ndarray:
+    """The patches of a picture in two lines, in the order in which they are read, with white between them."""
+    size, n, margin = picture.shape[0] // rows, rows * rows, 2
+    at = (np.arange(side - margin) * size) // (side - margin)  # the pixels that are kept, or shown more than once
+    found = np.full((2 * side, side * n // 2, 3), 255, np.uint8)
+    for k in range(n):
+        row, column = divmod(k, rows)
+        patch = picture[row * size : (row + 1) * size, column * size : (column + 1) * size]
+        down, right = divmod(k, n // 2)
+        top, left = down * side + margin // 2, right * side + margin // 2
+        found[top : top + side - margin, left : left + side - margin] = patch[at][:, at]
+    return found
+
+
+def _webp(picture: np.ndarray) -> str:
+    kept = io.BytesIO()
+    Image.fromarray(picture).save(kept, format="webp", quality=80, method=6)
+    return "data:image/webp;base64," + base64.b64encode(kept.getvalue()).decode()
+
+
+Line = tuple[str, str]  # a text and its colour
+
+
+def columns_of_pictures(
+    columns: Sequence[tuple[Sequence[np.ndarray], Sequence[Line]]], width: float = 12, letters: int = 26, lines: int = 6
+) -> Figure:
+    """Columns side by side, each of as many pictures, one below the other, and of texts below them.
+
+    columns: (pictures, uint8 [S, S, 3], and texts with their colours). width: of the figure, in inches. letters: a text
+    breaks after so many. lines: for how many lines of text there is room below the pictures.
+    """
+    n = len(columns[0][0])
+    side = width / len(columns)
+    fig, axes = plt.subplots(n, len(columns), figsize=(width, n * side + 0.24 * lines), squeeze=False, layout="none")
+    low = 0.24 * lines / (n * side + 0.24 * lines)
+    fig.subplots_adjust(0.01, low, 0.99, 0.995, 0.06, 0.04)
+    for of_column, (pictures, texts) in zip(axes.T, columns, strict=True):
+        for ax, picture in zip(of_column, pictures, strict=True):
+            ax.imshow(picture)
+            ax.axis("off")
+        at = 0.06
+        for text, colour in texts:
+            wrapped = fill(text, letters)
+            of_column[-1].text(0, -at / side, wrapped, transform=of_column[-1].transAxes, va="top", fontsize=12.5,
+                               color=colour, linespacing=1.15)  # fmt: skip
+            at += 0.22 * (1 + wrapped.count("\n")) + 0.06
     return fig

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from IPython.display import HTML
+
+from helpers.page.figures import GREEN, RED
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A text in a table, with a sign before it that says whether it is right."""
+
+    text: str
+    right: bool
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], strong: Iterable[int] = ()) -> HTML:
     """A table with `header` above `rows`: the first column, and any text, stands left, numbers stand right.
 
-    The rows numbered in `strong`, from 0, are bold. A text is shown as it is, with no HTML in it.
+    The rows numbered in `strong`, from 0, are bold. A text is shown as it is, with no HTML in it; before one that is
+    Marked stands a green or a red sign.
     Raises ValueError if a row has another number of cells than the header.
     """
     rows, strong = [list(row) for row in rows], set(strong)
@@ -23,7 +35,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], strong: Itera
         sides = ["left" if k == 0 or not _is_number(cell) else "right" for k, cell in enumerate(cells)]
         weight = "font-weight:bold" if bold else ""
         return "".join(
-            f'<{tag} style="text-align:{side};padding:0.25em 1em;{weight}">{escape(str(cell))}</{tag}>'
+            f'<{tag} style="text-align:{side};padding:0.25em 1em;{weight}">{_shown(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
 
@@ -38,3 +50,10 @@ def _is_number(cell: object) -> bool:
         return bool(words) and len(words) <= 2 and float(words[0].rstrip("%")) is not None
     except ValueError:
         return False
+
+
+def _shown(cell: object) -> str:
+    if not isinstance(cell, Marked):
+        return escape(str(cell))
+    colour, sign = (GREEN, "✓") if cell.right else (RED, "✗")
+    return f'<span style="color:{colour};font-weight:bold">{sign}</span> {escape(cell.text)}'

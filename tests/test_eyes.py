@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import street_eye, table_eye
+from experiments import palm_e, street_eye, street_simvlm, table_eye
 from helpers.files import DATA
 from helpers.models.language import LanguageModel
 from helpers.models.palm_e import GridEncoder, TableEye
@@ -160,3 +160,35 @@ def test_a_prefix_model_that_starts_from_a_decoder_says_of_text_what_the_decoder
     torch.testing.assert_close(model(ids), text(ids), atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError, match=r"pretrained: .* do not fit this decoder"):
         model.start_from(seeded(lambda: LanguageModel(50, 12, 32, 3, 4), 1))
+
+
+def test_a_frozen_stage_gives_the_same_features_after_a_training_and_a_free_one_does_not() -> None:
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for frozen in (True, False):
+        stage = seeded(lambda: ConvStage([8, 8, 16, 16]), 3).eval()
+        with torch.no_grad():
+            before = stage(images)
+        if frozen:
+            stage.freeze()
+        model = torch.nn.Sequential(stage, torch.nn.Conv2d(16, 4, 1)).train()
+        assert stage.training is not frozen and model[1].training
+        learned = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.SGD(learned, 0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(images).square().mean().backward()
+            optimizer.step()
+        with torch.no_grad():
+            after = model.eval()[0](images)
+        assert torch.equal(before, after) is frozen
+
+
+def test_palm_e_s_eye_and_simvlm_s_convolutions_do_not_learn_but_the_rest_does() -> None:
+    robot, speaker = palm_e.build(0), street_simvlm.build(0)
+    assert not any(p.requires_grad for p in robot.encoder.parameters())
+    assert all(p.requires_grad for p in robot.language.parameters())
+    learning = {name.split(".")[0] for name, p in speaker.named_parameters() if p.requires_grad}
+    assert not any(p.requires_grad for p in speaker.eye[0].parameters())
+    assert {"eye", "decoder", "ln_eye"} <= learning
+    eye = load("table-eye").model.encoder.state_dict()
+    assert all(torch.equal(value, eye[name]) for name, value in robot.encoder.state_dict().items())

@@ -34,6 +34,7 @@ from experiments.palm_e_transfer import CLAIMS
 from experiments.palm_e_transfer import EXPERIMENT as TRANSFER
 from experiments.palm_e_transfer import judge as judge_transfer
 from helpers.models.palm_e import answer
+from helpers.weights import pretrained
 from helpers.weights.store import WeightsError
 from helpers.worlds.table.sentences import seen, sentences, table_tokenizer, turn
 from tests.test_robot import Scripted, knowing
@@ -240,7 +241,8 @@ def test_forgetting_is_judged_by_its_rule(figures: dict, expected: tuple[str, ..
 # palm_e_replanning
 
 
-def test_without_weights_the_remedy_is_told_before_any_run() -> None:
+def test_without_weights_the_remedy_is_told_before_any_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "UNTRAINED", ("palm-e",))
     with pytest.raises(WeightsError, match="train palm-e"):
         REPLANNING.prepare([])
 

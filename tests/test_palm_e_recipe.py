@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 
 from experiments import palm_e
 from experiments.palm_e import Answered, as_text, batches, f1, street_lessons, text_rows, yes_counts
+from helpers.files import DATA
 from helpers.training.fit import Recipe
 from helpers.worlds.street.questions import questions as street_questions
 from helpers.worlds.street.sample import scene_at as street_at
@@ -187,10 +189,11 @@ def test_a_trial_trains_measures_and_stores(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("experiments.shipped.BUILD", tmp_path)
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(palm_e, "LANGUAGE", palm_e.LANGUAGE | {"width": 32, "layers": 1})
-    monkeypatch.setattr(palm_e, "GRID", palm_e.GRID | {"size": 32, "layers": 1})
+    monkeypatch.setattr(palm_e, "GRID", {"image": palm_e.SIZE, "patch": 16, "size": 32, "layers": 1})
     monkeypatch.setattr(palm_e, "CONFIGURATION", {"language": palm_e.LANGUAGE, "encoder": "grid", **palm_e.GRID})
     small = replace(
         palm_e.SHIPPED,
+        build=lambda seed: palm_e.build_palm_e(palm_e.LANGUAGE, "grid", **palm_e.GRID),
         measure=lambda model, n, seed: {"vqa": {"accuracy": 0.5, "n": n}},
         facts={"configuration": palm_e.CONFIGURATION},
     )
@@ -222,3 +225,17 @@ def test_stored_weights_come_back_through_the_one_door(tmp_path: Path, monkeypat
     assert found.tier == "shipped" and found.tokenizer.vocab_size == 704
     images = found.preprocess(np.zeros((120, 200, 3), np.uint8))
     assert images.shape == (1, 3, 96, 96) and torch.equal(found.model.encoder(images), model.encoder(images))
+
+
+def test_the_shipped_robot_does_on_fresh_tables_what_its_page_says_and_an_untrained_one_does_not() -> None:
+    from helpers.weights.pretrained import load
+
+    page = json.loads((DATA / "weights/palm-e.json").read_text())["figures"]
+    untrained = palm_e.build_palm_e(palm_e.LANGUAGE, "grid", **palm_e.GRID)
+    found, fresh = palm_e.measure(load("palm-e").model, 24, 77), palm_e.measure(untrained, 2, 77)
+    for name in ("success_closed", "success_unseen", "success_blind", "oracle", "next_step", "vqa"):
+        p, n = page[name]["accuracy"], found[name]["n"]
+        assert abs(found[name]["accuracy"] - p) < 5 * math.sqrt(max(p * (1 - p), 0.02) / n), name
+    assert abs(found["caption_f1"]["value"] - page["caption_f1"]["value"]) < 0.08
+    assert page["success_closed"]["accuracy"] > page["success_blind"]["accuracy"] + 0.2
+    assert fresh["next_step"]["accuracy"] < 0.2 < page["next_step"]["accuracy"]

@@ -22,6 +22,7 @@ from helpers.training.fit import Batch, Recipe, Shuffled, seeded
 from helpers.training.statistics import predict, share
 from helpers.weights.pretrained import load
 from helpers.worlds.boxed import load_boxed
+from helpers.worlds.drawn import Drawn
 from helpers.worlds.street.scene import (
     AGES,
     BEINGS,
@@ -81,7 +82,7 @@ def signs(scene: Scene, words: str) -> torch.Tensor:
     return found.view(SIDE**2, STARTS[-1])
 
 
-def truth_of(street: Any) -> torch.Tensor:
+def truth_of(street: Drawn) -> torch.Tensor:
     """`signs` of all pictures of a `load_boxed`: bool [n, 36, 39]."""
     return torch.stack([signs(scene, words[0]) for scene, words in zip(street.scenes, street.captions, strict=True)])
 
@@ -105,18 +106,22 @@ def build(seed: int) -> nn.Module:
     return model.to(memory_format=torch.channels_last)
 
 
-def measure(model: nn.Module, n: int, seed: int) -> Figures:
-    """Of `n` test scenes drawn afresh with `seed`: the share of places with a vehicle whose kind, colour, age and
-    facing is named rightly, and of those with a tree or a being whose kind is."""
-    street = load_boxed("test", n, seed, cache=False, progress=False)
-    truth, said = truth_of(street), predict(model, street.images)
-    found: Figures = {}
+def named(said: torch.Tensor, street: Drawn) -> Figures:
+    """The share of places with a vehicle whose kind, colour, age and facing have the highest of the logits `said`,
+    float [n, 36, 39], and of those with a tree or a being whose kind has."""
+    truth, found = truth_of(street), {}
     names = ("kind", "colour", "age", "facing", "tree", "being")
     for name, start, end in zip(names, STARTS, STARTS[1:], strict=False):
         there = truth[..., start:end].any(2)
         right = truth[..., start:end].gather(2, said[..., start:end].argmax(2, keepdim=True))[..., 0]
         found[name] = share(right[there])
     return found
+
+
+def measure(model: nn.Module, n: int, seed: int) -> Figures:
+    """The figures of `named` on `n` test scenes drawn afresh with `seed`."""
+    street = load_boxed("test", n, seed, cache=False, progress=False)
+    return named(predict(model, street.images), street)
 
 
 MODELS = (

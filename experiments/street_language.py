@@ -106,7 +106,7 @@ def lesson_batches(
         if step < easy:
             rows = alone[rows % len(alone)]
         texts = (lessons.captions[rows], lessons.questions[rows], lessons.asked[rows])
-        groups = lesson_groups(*texts, generator, question_weights(step / recipe.steps))
+        groups = lesson_groups(*texts, generator, question_weights(step / max(recipe.steps, 1)))
         return street.images[rows], *(prefix(generator, *groups) if prefix else groups)
 
     return Shuffled((torch.arange(scenes),), batch, recipe.seed, change)

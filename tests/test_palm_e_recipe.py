@@ -49,7 +49,7 @@ def test_first_come_texts_and_then_pictures_with_answers_of_their_own(drawn) -> 
     assert len(texts) == 4 and len(texts[0]) == 16 and not texts[2].any() and torch.equal(texts[1], texts[3])
     answers = {lesson.answer for i in range(24) for lesson in lessons("train", 0, i)}
     streets = {lesson.answer for i in range(8) for lesson in street_lessons(i)}
-    read = iter(drawn(4))
+    read = iter(drawn(12))  # after the texts and the descriptions
     kinds = Counter()
     for _ in range(6):
         ids, real, places, target, images = next(read)
@@ -225,7 +225,8 @@ def test_stored_weights_come_back_through_the_one_door(tmp_path: Path, monkeypat
     found = pretrained.load("palm-e")
     assert found.tier == "shipped" and found.tokenizer.vocab_size == 704
     images = found.preprocess(np.zeros((120, 200, 3), np.uint8))
-    assert images.shape == (1, 3, 96, 96) and torch.equal(found.model.encoder(images), model.encoder(images))
+    assert images.shape == (1, 3, 96, 96)
+    torch.testing.assert_close(found.model.encoder(images), model.encoder(images), atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.skipif("palm-e" in UNTRAINED, reason="its weights are not in data/ yet")

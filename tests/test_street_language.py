@@ -179,7 +179,7 @@ def test_the_first_steps_show_streets_with_one_vehicle() -> None:
     for step, (images, *_) in enumerate(itertools.islice(source(0), 5)):
         rows = [(street.images == image).flatten(1).all(1).nonzero()[0].item() for image in images]
         alone = [len(told[i].vehicles) == 1 for i in rows]
-        assert all(alone) == (step < 10 * EASY)
+        assert all(alone) == (step < int(10 * EASY))
 
 
 def test_the_text_decoder_is_measured_by_its_perplexity_and_visualgpt_starts_from_it(

@@ -42,6 +42,7 @@ SIDE, CHANNELS = 6, [16, 32, 64, 128]
 OF_VEHICLES = (KINDS, COLOURS, AGES, FACINGS)
 GROUPS = (*OF_VEHICLES, TREES, BEINGS, SURFACES, WEATHERS, SKIES, BUILDINGS)
 STARTS = [sum(map(len, GROUPS[:k])) for k in range(len(GROUPS) + 1)]
+UNKNOWN = -1  # in the place of a truth: this is not told, and does not count
 RARE = 4.0  # so many times a sign that holds counts as one that does not: most places show no vehicle and no being
 CONFIGURATION: dict[str, Any] = {"outputs": STARTS[-1], "channels": CHANNELS}
 
@@ -94,9 +95,14 @@ def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable
 
 
 def loss(model: nn.Module, images: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy of all signs at all places, those that hold weighted by RARE."""
+    """The mean cross-entropy of all signs at all places that are told, those that hold weighted by RARE.
+
+    truth: bool or integer [B, 36, signs], 1 where a sign holds, 0 where not, or UNKNOWN.
+    """
+    told = truth != UNKNOWN
     weight = torch.tensor(RARE, device=images.device)
-    return F.binary_cross_entropy_with_logits(model(images), truth.float(), pos_weight=weight)
+    of_sign = F.binary_cross_entropy_with_logits(model(images), truth.float(), told.float(), None, None, "none", weight)
+    return of_sign.sum() / told.sum()
 
 
 def build(seed: int) -> nn.Module:
@@ -114,7 +120,8 @@ def named(said: torch.Tensor, street: Drawn) -> Figures:
     for name, start, end in zip(names, STARTS, STARTS[1:], strict=False):
         there = truth[..., start:end].any(2)
         right = truth[..., start:end].gather(2, said[..., start:end].argmax(2, keepdim=True))[..., 0]
-        found[name] = share(right[there])
+        if there.any():
+            found[name] = share(right[there])
     return found
 
 

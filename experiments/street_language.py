@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sacrebleu.metrics import BLEU
 from torch import nn
 
 from experiments.runner import Figures
@@ -21,7 +22,7 @@ from helpers.training.device import moved
 from helpers.training.fit import Batch, Recipe, Shuffled
 from helpers.training.statistics import share
 from helpers.worlds.drawn import Drawn
-from helpers.worlds.street.captions import CAPTION_FACTS, FOCI
+from helpers.worlds.street.captions import CAPTION_FACTS, FOCI, caption
 from helpers.worlds.street.lessons import (
     Lessons,
     blind_guesses,
@@ -147,9 +148,9 @@ def measure_language(system: System, n: int, seed: int) -> Figures:
     "vqa" is the share of right answers to all questions of the test scenes, "vqa_unseen" of those of the composition
     split, "vqa_by_type" of each kind of question. "vqa_blind" is the same model's without any picture, beside its
     "majority", which the most frequent training answers reach. "caption_f1" is the F1 of facts, the captions going
-    round the foci. "vqa_shuffled" and "caption_f1_shuffled" are the figures with another scene's picture.
-    "alignment_auc" and "alignment_auc_swapped" are the probabilities that a true caption is preferred to one of another
-    scene, and to one whose colours are exchanged.
+    round the foci, and "caption_bleu" the BLEU against one true caption of the same focus. "vqa_shuffled" and
+    "caption_f1_shuffled" are the figures with another scene's picture. "alignment_auc" and "alignment_auc_swapped" are
+    the probabilities that a true caption is preferred to one of another scene, and to one whose colours are exchanged.
     """
     found: Figures = {}
     learned = load_lessons("train", min(LEARNED, 20 * n), progress=False)
@@ -226,13 +227,27 @@ def _another(n: int) -> torch.Tensor:
 def _captions(system: System, seen: Any, scenes: Sequence, seed: int, end: str) -> Figures:
     foci = [FOCI[i % len(FOCI)] for i in range(len(scenes))]
 
-    def f1(pictures: Any) -> Figures:
-        texts = in_batches(system.describe, pictures, foci)
+    def f1(texts: list[str]) -> Figures:
         told = zip(texts, scenes, foci, strict=True)
         return f1_figure([score(text, scene, CAPTION_FACTS[focus]) for text, scene, focus in told], seed)
 
-    found = {f"caption_f1{end}": f1(seen)}
-    return found if end else found | {"caption_f1_shuffled": f1(seen[_another(len(seen))])}
+    texts = in_batches(system.describe, seen, foci)
+    found = {f"caption_f1{end}": f1(texts)}
+    if end:
+        return found
+    true = [caption(scene, np.random.default_rng([seed, i]), foci[i]) for i, scene in enumerate(scenes)]
+    others = in_batches(system.describe, seen[_another(len(seen))], foci)
+    return found | {"caption_f1_shuffled": f1(others), "caption_bleu": bleu_figure(texts, true)}
+
+
+def bleu_figure(texts: Sequence[str], references: Sequence[str]) -> Figures:
+    """The BLEU of all texts together, 0 to 100, each with one reference (Papineni et al. 2002), by sacrebleu.
+
+    The 95 % interval is the library's, by a bootstrap over the texts with a seed of its own.
+    """
+    found = BLEU().corpus_score(list(texts), [list(references)], n_bootstrap=RESAMPLES)
+    bounds = [round(found._mean + sign * found._ci, 2) for sign in (-1, 1)]  # the library has no other name for them
+    return {"value": round(found.score, 2), "interval": bounds, "n": len(texts)}
 
 
 def f1_figure(scores: Sequence[Score], seed: int) -> Figures:

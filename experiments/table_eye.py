@@ -3,7 +3,8 @@
 The paper's encoders are Vision Transformers that were trained on photographs before (Driess et al. 2023, section 4).
 *Ours, other:* the convolutions of street-eye and three blocks learn, for each place of the picture, of which colour and
 kind the things are whose middle is there, which of them have nothing on them, which stand on the table or on what, and
-in which area of the table they are.
+in which area of the table they are. Every other picture is a street, of which it tells what street-eye tells: the robot
+describes streets too.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from experiments import street_eye
 from experiments.runner import Figures
 from experiments.shipped import ShippedModel
 from helpers.models.palm_e import TableEye
 from helpers.training.fit import Batch, Recipe, Shuffled, seeded
 from helpers.training.statistics import predict, share
 from helpers.weights.pretrained import load
+from helpers.worlds.boxed import load_boxed
 from helpers.worlds.table.drawing.camera import project
 from helpers.worlds.table.lessons import load_table
 from helpers.worlds.table.scene import AREAS, COLOURS, KINDS, SIDE, Scene, area_of
@@ -29,9 +31,8 @@ GRID: dict[str, Any] = {"image": 96, "patch": 16, "size": 128, "layers": 3, "cha
 PLACES = GRID["image"] // GRID["patch"]
 SIGNS = ("there", "free", "on the table", "on this")  # each is told of every kind and colour
 NAMES = len(KINDS) * len(COLOURS)
-OUTPUTS = len(SIGNS) * NAMES + len(AREAS)
-CONFIGURATION: dict[str, Any] = {"width": 128, "outputs": OUTPUTS, **GRID}
-RARE = 4.0  # so many times a thing that is there counts as one that is not: most places are empty
+OUTPUTS = len(SIGNS) * NAMES + len(AREAS)  # of a table; those of a street follow
+CONFIGURATION: dict[str, Any] = {"width": 128, "outputs": OUTPUTS + street_eye.STARTS[-1], **GRID}
 
 
 def signs(scene: Scene) -> torch.Tensor:
@@ -55,21 +56,25 @@ def signs(scene: Scene) -> torch.Tensor:
 
 
 def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
-    """Pictures uint8 [B, 3, 96, 96], and what is where, bool [B, 36, 73]."""
-    table = load_table("train", scenes)
-    truth = torch.stack([signs(scene) for scene in table.scenes])
+    """Pictures uint8 [B, 3, 96, 96], half of them tables, and what is where, int8 [B, 36, 112], UNKNOWN of what is told
+    of the other world only."""
+    table, street = load_table("train", scenes), load_boxed("train", scenes)
+    truth = torch.full((2 * scenes, PLACES**2, CONFIGURATION["outputs"]), street_eye.UNKNOWN, dtype=torch.int8)
+    truth[:scenes, :, :OUTPUTS] = torch.stack([signs(scene) for scene in table.scenes])
+    truth[scenes:, :, OUTPUTS:] = street_eye.truth_of(street)
 
     def change(parts: Batch, generator: torch.Generator, step: int) -> Batch:
         (rows,) = parts  # the pictures are mapped from a file: only those of the batch are read
-        return table.images[rows], truth[rows]
+        pictures = [(table if row < scenes else street).images[row % scenes] for row in rows.tolist()]
+        return torch.stack(pictures), truth[rows]
 
-    return Shuffled((torch.arange(scenes),), batch, recipe.seed, change)
+    # An epoch is as long as the tables are many: in each, half of all pictures are shown.
+    return Shuffled((torch.arange(2 * scenes),), batch, recipe.seed, change)
 
 
 def loss(model: nn.Module, images: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy of all signs at all places, those that hold weighted by RARE."""
-    weight = torch.tensor(RARE, device=images.device)
-    return F.binary_cross_entropy_with_logits(model(images), truth.float(), pos_weight=weight)
+    """The loss of street_eye, over the signs that are told."""
+    return street_eye.loss(model, images, truth)
 
 
 def build(seed: int) -> nn.Module:
@@ -80,12 +85,15 @@ def build(seed: int) -> nn.Module:
 
 
 def measure(model: nn.Module, n: int, seed: int) -> Figures:
-    """Of `n` test pictures drawn afresh with `seed`: the share of the signs that hold which are seen, and of those seen
-    that hold."""
+    """Of `n` test pictures of tables drawn afresh with `seed`: the share of the signs that hold which are seen, and of
+    those seen that hold; and the figures of `street_eye.named` on as many streets."""
     table = load_table("test", n, seed=seed, cache=False, progress=False)
     truth = torch.stack([signs(scene) for scene in table.scenes])
-    said = predict(model, table.images) > 0
-    return {"found": share(said[truth]), "true": share(truth[said])}
+    said = predict(model, table.images)[..., :OUTPUTS] > 0
+    street = load_boxed("test", n, seed, cache=False, progress=False)
+    named = street_eye.named(predict(model, street.images)[..., OUTPUTS:], street)
+    figures = {"found": share(said[truth]), "street": named}
+    return figures | ({"true": share(truth[said])} if said.any() else {})  # after a quick trial it may say nothing
 
 
 MODELS = (
@@ -93,7 +101,7 @@ MODELS = (
         "table-eye",
         Recipe(0, 2e-3, 0.05, warm_up=0.05),
         scenes=24_000,
-        epochs=4,
+        epochs=6,
         batch=64,
         build=build,
         batches=batches,

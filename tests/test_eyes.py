@@ -17,7 +17,7 @@ from helpers.models.language import LanguageModel
 from helpers.models.palm_e import GridEncoder, TableEye
 from helpers.models.resnet import ConvStage, PlaceReader
 from helpers.models.simvlm import SimVLM
-from helpers.training.fit import seeded
+from helpers.training.fit import Recipe, seeded
 from helpers.training.statistics import predict
 from helpers.weights.pretrained import load
 from helpers.worlds.boxed import load_boxed
@@ -109,6 +109,35 @@ def test_a_free_block_is_told_where_it_is_drawn() -> None:
     assert near > 100
 
 
+def test_of_each_world_only_its_own_signs_are_told() -> None:
+    images, truth = next(iter(table_eye.batches(24, 48, Recipe(1, 1e-3))(0)))
+    streets = truth[..., : table_eye.OUTPUTS].eq(street_eye.UNKNOWN).flatten(1).all(1)
+    assert images.shape == (48, 3, 96, 96) and truth.shape == (48, 36, table_eye.CONFIGURATION["outputs"])
+    assert streets.sum() == 24 and truth[streets][..., table_eye.OUTPUTS :].ge(0).all()
+    assert truth[~streets][..., : table_eye.OUTPUTS].ge(0).all()
+    assert truth[~streets][..., table_eye.OUTPUTS :].eq(street_eye.UNKNOWN).all()
+    drawn = load_boxed("train", 24, cache=False, progress=False)
+    expected = {(tuple(i.flatten().tolist()), tuple(t.flatten().tolist()))
+                for i, t in zip(drawn.images, street_eye.truth_of(drawn).int(), strict=True)}  # fmt: skip
+    found = {(tuple(i.flatten().tolist()), tuple(t.flatten().tolist()))
+             for i, t in zip(images[streets], truth[streets][..., table_eye.OUTPUTS :], strict=True)}  # fmt: skip
+    assert found == expected, "each street with its own signs"
+
+
+def test_what_is_not_told_does_not_count_and_what_holds_counts_more() -> None:
+    logits = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    truth = torch.tensor([1, 0, -1, 1, -1]).expand(2, 3, 5)
+    own = street_eye.loss(torch.nn.Identity(), logits, truth)
+    p = logits.sigmoid()
+    by_hand = -(street_eye.RARE * p[..., [0, 3]].log().sum() + (1 - p[..., 1]).log().sum()) / (3 * 6)
+    torch.testing.assert_close(own, by_hand)
+    changed = logits.clone()
+    changed[..., [2, 4]] += 9
+    assert torch.equal(street_eye.loss(torch.nn.Identity(), changed, truth), own)
+    changed[..., 0] += 9
+    assert street_eye.loss(torch.nn.Identity(), changed, truth) < own
+
+
 # The shipped eyes
 
 
@@ -127,10 +156,12 @@ def test_the_robot_s_eye_tells_what_its_page_says_and_an_untrained_one_does_not(
     found = table_eye.measure(load("table-eye").model, 150, 77)
     for name in ("found", "true"):
         assert abs(found[name]["accuracy"] - figures[name]["accuracy"]) < 0.08
+    for name in ("kind", "colour", "facing"):
+        assert abs(found["street"][name]["accuracy"] - figures["street"][name]["accuracy"]) < 0.1
     table = load_table("test", 90, seed=77, cache=False, progress=False)
     truth = torch.stack([table_eye.signs(scene) for scene in table.scenes])
     untrained = seeded(lambda: TableEye(**table_eye.CONFIGURATION), 1)
-    said = predict(untrained.eval(), table.images) > 0
+    said = predict(untrained.eval(), table.images)[..., : table_eye.OUTPUTS] > 0
     assert (said & truth).sum() / said.sum().clamp(min=1) < 0.2
 
 

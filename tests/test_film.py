@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.models.robot import Episode, Observation, Said, play
-from helpers.page.film import END, GOOD, SLIP, SURPRISE, film, shots
+from helpers.page.film import END, GOOD, SLIP, SURPRISE, film, films, shots
 from helpers.worlds.table.env import TableEnv
 from helpers.worlds.table.skills import DONE
 from tests import browser
@@ -160,3 +160,24 @@ def test_the_film_is_used_by_keyboard_and_says_what_is_seen(page, eventful: Epis
     assert host.evaluate("el => el.film.state().step") == 0
     assert page.locator(".film[data-film]").nth(2).locator("li .said:visible").count() > 1
     assert "whole plan" in page.locator(".film[data-film]").nth(2).locator(".told").inner_text()
+
+
+def test_one_of_several_films_is_chosen_by_its_name(chromium, eventful: Episode, tmp_path: Path) -> None:
+    calm = played(0, slips=0, disturbances=0)
+    both = films({"a <slip>": (eventful, 0), "calm": (calm, 0)}, size=32).data
+    assert both.count("a &lt;slip&gt;") == 1 and both == films({"a <slip>": (eventful, 0), "calm": (calm, 0)}, 32).data
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><meta charset='utf-8'>{both}", encoding="utf-8")
+    with watched_page(chromium) as (page, seen):
+        page.goto(path.as_uri())
+        page.wait_for_function("document.querySelector('.films').films")
+        page.evaluate("window.turned = []; addEventListener('keydown', event => turned.push(event.key))")
+        shown = page.locator(".film[data-film]:visible")
+        assert shown.count() == 1 and shown.locator("li").count() == len(eventful.told)
+        page.get_by_label("Show:").focus()
+        page.keyboard.press("ArrowDown")
+        assert page.get_by_label("Show:").input_value() == "calm"
+        assert shown.count() == 1 and shown.locator("li").count() == len(calm.told) and page.evaluate("turned") == []
+        assert seen.errors == seen.failed == seen.outside == []
+    with pytest.raises(ValueError, match="one at least"):
+        films({})

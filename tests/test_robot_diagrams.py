@@ -29,7 +29,8 @@ def sentence(lit: tuple[str, ...] = (), prompt: list[str | None] = PROMPT) -> Fi
 
 
 def loop(lit: tuple[str, ...] = ()) -> Figure:
-    return loop_diagram(PICTURE, PICTURE, "build a tower: red, green, blue", STEP, 0.97, lit=lit)
+    event = "the yellow block comes off its stack"
+    return loop_diagram(PICTURE, PICTURE, "build a tower: red, green, blue", STEP, 0.97, event, lit=lit)
 
 
 @pytest.mark.parametrize(

@@ -203,8 +203,10 @@ def problems_of(chromium, folder: Path, *cells: nbformat.NotebookNode) -> list[s
         (new_markdown_cell("![far](https://example.org/far.png)"), "loads https://example.org/far.png"),
         (new_markdown_cell("![gone](gone.png)"), "cannot load file:.*gone.png"),
         (executed("f", **{"text/html": "<script>throw new Error('broken')</script>"}), "error in the console: broken"),
+        (executed("f", **{"text/html": "<p style='color: #aaa'>pale</p>"}), "color-contrast: .*1 times.*pale"),
+        (executed("f", **{"text/html": "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"}), "image-alt: "),
     ],
-    ids=["too high", "long code", "too wide", "remote image", "lost image", "script error"],
+    ids=["too high", "long code", "too wide", "remote image", "lost image", "script error", "pale text", "no alt text"],
 )
 def test_a_bad_slide_is_caught(chromium, tmp_path, cell, problem):
     """Negative of the tests above: each fault alone, on the second slide, is found and named."""

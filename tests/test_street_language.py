@@ -17,7 +17,7 @@ from experiments import street_visualgpt
 from experiments.__main__ import main
 from experiments.registry import all_models
 from experiments.shipped import train
-from experiments.street_language import EASY, System, auc_figure, f1_figure, measure_language
+from experiments.street_language import EASY, System, auc_figure, bleu_figure, f1_figure, measure_language
 from helpers.files import DATA
 from helpers.weights import pretrained
 from helpers.weights.store import WeightsError, load_state, shipped
@@ -91,6 +91,18 @@ def test_an_interval_of_f1_is_over_the_captions() -> None:
     assert found["value"] == pytest.approx(2 * p * r / (p + r), abs=1e-4) and low < found["value"] < high
     wider = f1_figure([good] * 3 + [bad], 0)["interval"]
     assert wider[1] - wider[0] > high - low
+
+
+def test_bleu_is_the_geometric_mean_of_shared_runs_of_words_and_knows_no_truth(figures: dict) -> None:
+    text, reference = "a red truck is parked on a wet street", "a red truck is parked under a tree here"
+    shared = [6 / 9, 4 / 8, 3 / 7, 2 / 6]  # runs of one to four words; both texts are of nine words
+    assert bleu_figure([text], [reference])["value"] == pytest.approx(100 * math.prod(shared) ** 0.25, abs=0.01)
+    told = [caption(scene, np.random.default_rng([0, i]), FOCI[-1]) for i, scene in enumerate(scenes("test", 40))]
+    same, other = bleu_figure(told, told), bleu_figure(told[1:] + told[:1], told)
+    assert same["value"] == 100 and other["value"] < 40 and other["interval"][0] < other["value"] < other["interval"][1]
+    false = [text.replace("red", "blue").replace("green", "white") for text in told]
+    assert false != told and bleu_figure(false, told)["value"] > 80, "a false colour costs little"
+    assert 5 < figures["caption_bleu"]["value"] < 100
 
 
 SYSTEMS = ("street-simvlm", "street-visualgpt", "street-vilbert")

@@ -25,6 +25,7 @@ from traitlets.config import Config
 
 from helpers.files import whole
 from tools import ROOT, find_notebooks
+from tools.accessible import barriers
 from tools.browser import BrowserMissing, watched_page
 from tools.browser import launch as launch_browser
 from tools.decks import read_deck, report
@@ -206,9 +207,9 @@ def write_index(folder: Path, notebooks: list[Path] | None = None) -> Path:
     return folder / "index.html"
 
 
-def open_file(page: Page, path: Path) -> None:
-    """Open an exported file and wait until formulas, fonts and widgets are drawn."""
-    page.goto(path.resolve().as_uri())
+def open_file(page: Page, path: Path, query: str = "") -> None:
+    """Open an exported file, with what stands after its address, and wait until formulas, fonts and widgets are drawn."""
+    page.goto(path.resolve().as_uri() + query)
     page.evaluate("() => new Promise(done => MathJax.Hub.Queue(done))")
     page.evaluate("() => document.fonts.ready")
     page.wait_for_function(
@@ -282,10 +283,15 @@ def check(browser: Browser, path: Path, page: bool = False) -> list[str]:
     with watched_page(browser, WIDTH, HEIGHT) as (tab, seen):
         if page:
             open_file(tab, path)
-            problems = []
+            problems = barriers(tab)
         else:
             open_deck(tab, path)
             problems = check_overflow(tab)
+    if not page:  # as for printing, all slides are drawn at once
+        with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
+            open_file(tab, path, "?print-pdf")
+            tab.wait_for_selector(".pdf-page")
+            problems += barriers(tab)
     return [
         *problems,
         *(f"loads {address} from another machine" for address in seen.outside),

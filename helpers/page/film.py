@@ -11,7 +11,7 @@ import hashlib
 import html
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +168,30 @@ def film(episode: Episode, image_seed: int = 0, size: int = 288, frames: int = 8
         # Two equal films share the id: each script mounts what is not mounted yet.
         f"for (const element of document.querySelectorAll('[data-film=\"{identity}\"]'))\n"
         f"  if (!element.film) mount(element, {text});\n</script>"
+    )
+
+
+def films(episodes: Mapping[str, tuple[Episode, int]], size: int = 288, frames: int = 8) -> HTML:
+    """Several films under a list of their names, from which one is chosen.
+
+    Args:
+        episodes: for each name what `film` takes, the episode and the seed of its pictures; one at least.
+        size, frames: as for `film`.
+
+    Where scripts do not run, all are shown, one below the other, each with the list of its steps.
+    """
+    if not episodes:
+        raise ValueError("episodes: expected one at least, with its name")
+    parts = [
+        f'<div class="choice"><p>{html.escape(name)}</p>\n{film(*one, size=size, frames=frames).data}</div>'
+        for name, one in episodes.items()
+    ]
+    identity = hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
+    script = _SCRIPT.with_stem("films").read_text(encoding="utf-8")
+    return HTML(
+        f'<div class="films" data-films="{identity}">\n{"".join(parts)}</div>\n<script type="module">\n{script}\n'
+        f"for (const element of document.querySelectorAll('[data-films=\"{identity}\"]'))\n"
+        "  if (!element.films) choose(element);\n</script>"
     )
 
 

@@ -148,12 +148,19 @@ def _written(ax: Axes, lights: _Lights, answer: Sequence[str], end: float, vocab
 
 
 def loop_diagram(
-    before: np.ndarray, after: np.ndarray, told: str, step: str, probability: float, lit: Collection[str] = ()
+    before: np.ndarray,
+    after: np.ndarray,
+    told: str,
+    step: str,
+    probability: float,
+    event: str,
+    lit: Collection[str] = (),
 ) -> Figure:
     """The control loop: look, say the next step, let a skill try it, look again.
 
     before, after: the table when it is looked at, and when the step has been tried, uint8 [S, S, 3]. told: the
-    instruction; step: what is said, with its probability. lit: names of LOOP_PARTS, as for `sentence_diagram`.
+    instruction; step: what is said, with its probability; event: what happens besides, such as "a hand moves the red
+    block". lit: names of LOOP_PARTS, as for `sentence_diagram`.
     """
     lights = _Lights(lit, LOOP_PARTS)
     fig, ax = canvas(11.8, 4.8)
@@ -175,7 +182,7 @@ def loop_diagram(
     ax.text(79, 35.5, "3  act", ha="center", fontsize=13, weight="bold", color=lights.ink("act"))
     arrow(ax, (86.7, 25.5), (95.6, 25.5), colour=lights.colour("act", INK))
     _photo(ax, after, 96, 16, 19, lights.alpha("act"))
-    ax.text(105.5, 44.5, "a hand moves a block", ha="center", fontsize=12, color=lights.colour("surprise", RED))
+    ax.text(105.5, 43.6, fill(event, 22), ha="center", va="bottom", fontsize=12, color=lights.colour("surprise", RED))
     arrow(ax, (105.5, 43), (105.5, 35.6), colour=lights.colour("surprise", RED))
     on = lights.colour("again", ORANGE)
     arrow(ax, (105.5, 15.4), (105.5, 7), (12.5, 7), (12.5, 15.4), colour=on)

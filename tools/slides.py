@@ -208,7 +208,7 @@ def write_index(folder: Path, notebooks: list[Path] | None = None) -> Path:
 
 
 def open_file(page: Page, path: Path, query: str = "") -> None:
-    """Open an exported file, with what stands after its address, and wait until formulas, fonts and widgets are drawn."""
+    """Open an exported file, `query` behind its address, and wait until formulas, fonts and widgets are drawn."""
     page.goto(path.resolve().as_uri() + query)
     page.evaluate("() => new Promise(done => MathJax.Hub.Queue(done))")
     page.evaluate("() => document.fonts.ready")

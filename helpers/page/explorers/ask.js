@@ -9,30 +9,32 @@ const STYLE = `
   .dozen label:has(:checked) { outline: 3px solid var(--second); outline-offset: 0; }
   .dozen canvas { width: 45px; height: 45px; border-radius: 3px; }
   .row { display: flex; flex-wrap: wrap; gap: 6px 12px; align-items: center; } .row .title { margin: 0; }
-  .words { display: flex; flex-wrap: wrap; gap: 2px; margin: 4px 0 0; border: 0; padding: 0; min-height: 180px;
+  .words { display: flex; flex-wrap: wrap; gap: 2px; margin: 4px 0 0; border: 0; padding: 0; min-height: 210px;
     align-content: flex-start; }
-  .words label { display: inline-block; padding: 2px 5px 4px; border-radius: 6px; text-align: center; font-size: 21px;
+  .words label { display: inline-block; padding: 0 5px 3px; border-radius: 6px; text-align: center; font-size: 22px;
     line-height: 1.2; cursor: pointer; border: 2px solid transparent; }
   .words label.lit { border-color: var(--second); }
   .words label.unwritten { visibility: hidden; }
-  .bars { display: flex; justify-content: center; gap: 4px; height: 34px; margin-top: 3px; }
-  .bars span, .key i { width: 13px; background: var(--faint); display: flex; align-items: flex-end; border-radius: 2px; }
+  .bars { display: flex; justify-content: center; gap: 4px; height: 36px; margin-top: 2px; }
+  .bars span, .key i { width: 14px; background: var(--faint); display: flex; align-items: flex-end; border-radius: 2px; }
   .bars i { display: block; width: 100%; border-radius: 2px; }
   .p i, .key .p, .share i { background: var(--accent); }
   .gate i, .key .gate { background: repeating-linear-gradient(45deg, var(--second) 0 3px, var(--paper) 3px 5px);
     box-shadow: inset 0 0 0 1.5px var(--second); }
   .key { margin: 0; font-size: 15px; color: var(--quiet); }
   .key i { display: inline-block; height: 13px; margin: 0 2px 0 10px; vertical-align: -1px; }
-  .detail { min-height: 2.7em; margin: 4px 0 8px; font-size: 16px; }
-  form { display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; border-top: 1px solid var(--line);
-    padding-top: 8px; }
-  form label { font-weight: 600; } form input { flex: 1 1 260px; min-width: 0; height: 36px; font-size: 18px; }
+  .detail { min-height: 2.7em; margin: 4px 0 6px; font-size: 16px; }
+  .ask { display: flex; flex-wrap: wrap; gap: 6px 28px; border-top: 1px solid var(--line); padding-top: 10px; }
+  .asked { flex: 1 1 470px; min-width: 0; } .answered { flex: 1 1 320px; min-width: 0; }
+  form { display: flex; gap: 8px; align-items: center; } form label { font-weight: 600; }
+  form input { flex: 1; min-width: 0; height: 36px; font-size: 18px; }
   .examples { display: flex; flex-wrap: wrap; gap: 4px 6px; margin: 6px 0 0; }
   .examples button { font-size: 15px; padding: 1px 9px; border-radius: 12px; }
-  .verdict { margin: 8px 0 4px; font-size: 19px; } .verdict b { font-size: 21px; }
-  .answers { display: grid; grid-template-columns: minmax(6em, max-content) minmax(80px, 300px) 4em; gap: 3px 12px;
+  .verdict { margin: 0 0 4px; font-size: 19px; } .verdict b { font-size: 21px; }
+  .answers { display: grid; grid-template-columns: minmax(6.5em, max-content) minmax(60px, 1fr) 3.2em; gap: 2px 10px;
     align-items: center; margin: 0; }
   .answers dd { margin: 0; text-align: right; }
+  .strange { color: var(--ink); }
   .share { height: 16px; background: var(--faint); border-radius: 3px; overflow: hidden; display: block; }
   .share i { display: block; height: 100%; } .share.rest i { background: var(--line); }
 `;
@@ -41,14 +43,16 @@ const LAYOUT = `<div class="figure">
     <fieldset class="dozen" aria-label="Choose a street"></fieldset></div>
   <div class="said">
     <div class="row"><p class="title">The model writes</p>
-      <button type="button" class="again">▶ again, word by word</button>
-      <p class="key"><i class="p"></i>probability of the word<i class="gate"></i>its gate for the picture; the full height is 1</p></div>
+      <button type="button" class="again">▶ write it again</button>
+      <p class="key"><i class="p"></i>probability of the word<i class="gate"></i>its gate for the picture (full height: 1)</p></div>
     <fieldset class="words" aria-label="The caption, word by word"></fieldset>
     <p class="note detail"></p>
-    <form><label for="question">Ask</label>
-      <input type="text" id="question" maxlength="300" spellcheck="false" autocomplete="off"><button>Answer</button></form>
-    <div class="examples" role="group" aria-label="Questions to try"></div>
-    <div aria-live="polite"><p class="verdict"></p><dl class="answers"></dl><p class="note strange"></p></div></div>
+    <div class="ask"><div class="asked">
+        <form><label for="question">Ask</label>
+          <input type="text" id="question" maxlength="300" spellcheck="false" autocomplete="off"><button>Answer</button></form>
+        <div class="examples" role="group" aria-label="Questions to try"></div></div>
+      <div class="answered" aria-live="polite"><p class="verdict"></p><dl class="answers"></dl><p class="note strange"></p></div>
+    </div></div>
   <div class="problem" role="alert"></div></div>`;
 const HINT = "Point at a word, or move to it with Tab and the arrow keys: the picture shows where the model looked.";
 const PACE = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 220; // milliseconds a word
@@ -106,13 +110,16 @@ async function mount(host, data) {
       + `column ${place % n + 1} of ${n}.` : `The street: ${scenes[scene]}`);
   }
   function tell(word) {
-    find(".words").querySelectorAll("label").forEach((label, i) => label.classList.toggle("lit", caption[i] === word));
+    labels().forEach((label, i) => label.classList.toggle("lit", caption[i] === word));
     const gates = word?.gates ? `, in blocks 1 to ${word.gates.length}: ${word.gates.map(gate => gate.toFixed(2)).join(", ")}` : "";
     const rivals = word?.rivals?.map(({ text, p }) => `${text} ${percent(p)}`).join(", ");
     find(".detail").textContent = !word ? HINT : `“${word.text}”: probability ${percent(word.p)}; gate ${word.gate.toFixed(2)}${gates}. `
       + (rivals ? `It might have gone on with: ${rivals}.` : "");
   }
+  const labels = () => [...find(".words").children];
+  /** Say and show all about a word: the one given, else the one that the keyboard is on, else none. */
   function point(word) {
+    word ??= caption[labels().findIndex(label => label.contains(host.shadowRoot.activeElement))];
     show(word ?? pinned);
     tell(word);
   }
@@ -132,7 +139,7 @@ async function mount(host, data) {
     point(null);
   }
   find(".words").addEventListener("pointerleave", () => point(null));
-  find(".words").addEventListener("focusout", () => point(null));
+  find(".words").addEventListener("focusout", event => event.relatedTarget?.name !== "word" && point(null));
 
   /** What the model makes of a picture: the places that it looks at, and the words of its caption. */
   function read(pixels) {
@@ -148,9 +155,9 @@ async function mount(host, data) {
   }
   /** Write the caption again, a word a turn, unless another street or turn comes between. */
   async function write() {
-    const own = ++turn, labels = [...find(".words").children];
-    labels.forEach(label => label.classList.add("unwritten"));
-    for (const [i, label] of labels.entries()) {
+    const own = ++turn, all = labels();
+    all.forEach(label => label.classList.add("unwritten"));
+    for (const [i, label] of all.entries()) {
       if (turn !== own) return;
       label.classList.remove("unwritten");
       point(caption[i]);
@@ -160,10 +167,12 @@ async function mount(host, data) {
   }
   /** Show another street; the model reads it when it is first asked for. */
   async function choose(index, slowly = true) {
-    turn++;
-    [scene, pinned] = [index, null];
+    const own = ++turn;
+    [scene, pinned, caption] = [index, null, []];
     dozen.forEach(({ radio }, i) => { radio.checked = i === scene; });
     show(null);
+    await pause(0); // the street is seen before the model begins
+    if (turn !== own) return;
     const start = performance.now();
     if (weights && !readings.has(scene)) readings.set(scene, read(pictures[scene]));
     caption = readings.get(scene)?.caption ?? (scene ? [] : words(data.known, told, decode));
@@ -206,7 +215,7 @@ async function mount(host, data) {
   function ask() {
     if (!pictures) return;
     turn++;
-    find(".words").querySelectorAll("label").forEach(label => label.classList.remove("unwritten"));
+    labels().forEach(label => label.classList.remove("unwritten"));
     const start = performance.now();
     pinned = answer() ?? null;
     point(null);
@@ -220,14 +229,14 @@ async function mount(host, data) {
     pictures = scenes.map((_, i) => all.subarray(i * size, (i + 1) * size));
     dozen.forEach(({ canvas }, i) => paint(canvas, opaque(pictures[i], side)));
     input.value = data.question;
-    choose(0, false); // torch's caption, until the model is there
+    await choose(0, false); // torch's caption, until the model is there
     try {
       weights = await weightsOf("street-visualgpt");
     } catch (error) {
       problem.textContent = `Other streets and questions need the model, which is not here: ${error.message}.`;
       return null;
     }
-    choose(scene, false);
+    await choose(scene, false);
     const own = readings.get(0)?.steps ?? read(pictures[0]).steps;
     return Math.max(...data.known.map(({ id, p, gate }, i) => own[i]?.id === id
       ? Math.max(Math.abs(own[i].p - p), Math.abs(own[i].gate - gate)) : 1));

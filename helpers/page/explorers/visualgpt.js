@@ -3,15 +3,18 @@
 
 const relu = x => x.map(v => Math.max(v, 0));
 
-/** A convolution without bias and the normalisation behind it as one convolution: {weight, bias}. */
+/** A convolution without bias and the normalisation behind it as one convolution, made once: {weight, bias}. */
 function folded(w, convolution, norm, eps = 1e-5) {
-  const given = w[`${convolution}.weight`], shift = w[`${norm}.bias`], mean = w[`${norm}.running_mean`];
-  const scale = Float64Array.from(w[`${norm}.weight`], (gain, j) => gain / Math.sqrt(w[`${norm}.running_var`][j] + eps));
-  const size = given.length / scale.length; // numbers of each output channel
-  return {
-    weight: Float64Array.from(given, (value, i) => value * scale[Math.floor(i / size)]),
-    bias: scale.map((factor, j) => shift[j] - mean[j] * factor),
-  };
+  return w[`${norm}.folded`] ??= (() => {
+    const weight = new Float64Array(w[`${convolution}.weight`]), bias = new Float64Array(w[`${norm}.bias`]);
+    const size = weight.length / bias.length; // numbers of each output channel
+    for (let j = 0; j < bias.length; j++) {
+      const scale = w[`${norm}.weight`][j] / Math.sqrt(w[`${norm}.running_var`][j] + eps);
+      bias[j] -= w[`${norm}.running_mean`][j] * scale;
+      for (let i = j * size; i < (j + 1) * size; i++) weight[i] *= scale;
+    }
+    return { weight, bias };
+  })();
 }
 
 /** A convolution over side × side places of C numbers each, padded with zeros: x [side², C] -> [(side / stride)², out]. */

@@ -29,7 +29,7 @@ const STYLE = `
   form { display: flex; gap: 8px; align-items: center; } form label { font-weight: 600; }
   form input { flex: 1; min-width: 0; height: 36px; font-size: 18px; }
   .examples { display: flex; flex-wrap: wrap; gap: 4px 6px; margin: 6px 0 0; }
-  .examples button { font-size: 15px; padding: 1px 9px; border-radius: 12px; }
+  .examples button { font-size: 15px; padding: 1px 7px; border-radius: 12px; }
   .verdict { margin: 0 0 4px; font-size: 19px; } .verdict b { font-size: 21px; }
   .answers { display: grid; grid-template-columns: minmax(6.5em, max-content) minmax(60px, 1fr) 3.2em; gap: 2px 10px;
     align-items: center; margin: 0; }
@@ -196,9 +196,8 @@ async function mount(host, data) {
     const question = input.value.trim(), { reason, found = [], looks } = answers(question), best = found[0];
     const list = find(".answers"), verdict = find(".verdict");
     list.textContent = "";
-    verdict.textContent = reason ?? (best.p >= data.sure ? "It answers " : "It would say ");
-    if (best) verdict.append(Object.assign(document.createElement("b"), { textContent: best.text || "nothing" }),
-      best.p >= data.sure ? "." : ", but it is guessing.");
+    verdict.textContent = reason ?? (best.p >= data.sure ? "It answers " : "It is guessing: ");
+    if (best) verdict.append(Object.assign(document.createElement("b"), { textContent: best.text || "nothing" }), ".");
     const rest = { text: "any other text", p: Math.max(0, 1 - found.reduce((sum, { p }) => sum + p, 0)) };
     for (const { text, p } of best ? [...found, rest] : []) {
       const bar = document.createElement("dd"), share = bar.appendChild(document.createElement("span"));

@@ -25,7 +25,7 @@ from helpers.worlds.street.scene import Scene
 from helpers.worlds.tokenizer import SEPARATOR, StreetTokenizer
 
 PROMPT = "everything"  # what the caption is to be about, one of FOCI
-EXAMPLES = (*LECTURE_QUESTIONS, "what colour is the nearest vehicle?", "how many trees are there?", "who drives the truck?")
+EXAMPLES = (*LECTURE_QUESTIONS, "is there a bus?", "what colour is the nearest vehicle?", "who drives the truck?")
 
 
 def ask_explorer(
@@ -33,8 +33,8 @@ def ask_explorer(
     question: str = EXAMPLES[2],
     examples: Sequence[str] = EXAMPLES,
     inline: bool = False,
-    alt: str = "Caption and ask: a street; the sentence that the model writes about it, each word above its probability "
-    "and its gate for the picture; and a question with the model's most probable answers",
+    alt: str = "Caption and ask: a street; the sentence that the model writes about it, each word above its "
+    "probability and its gate for the picture; and a question with the model's most probable answers",
 ) -> HTML:
     """Return the interactive figure for some scenes of the street world.
 

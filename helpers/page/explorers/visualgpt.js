@@ -6,11 +6,11 @@ const relu = x => x.map(v => Math.max(v, 0));
 /** A convolution without bias and the normalisation behind it as one convolution, made once: {weight, bias}. */
 function folded(w, convolution, norm, eps = 1e-5) {
   return w[`${norm}.folded`] ??= (() => {
-    const weight = new Float64Array(w[`${convolution}.weight`]), bias = new Float64Array(w[`${norm}.bias`]);
+    const weight = new Float64Array(w[`${convolution}.weight`]), bias = new Float64Array(w[`${norm}.bias`].length);
     const size = weight.length / bias.length; // numbers of each output channel
     for (let j = 0; j < bias.length; j++) {
       const scale = w[`${norm}.weight`][j] / Math.sqrt(w[`${norm}.running_var`][j] + eps);
-      bias[j] -= w[`${norm}.running_mean`][j] * scale;
+      bias[j] = w[`${norm}.bias`][j] - w[`${norm}.running_mean`][j] * scale;
       for (let i = j * size; i < (j + 1) * size; i++) weight[i] *= scale;
     }
     return { weight, bias };

@@ -341,6 +341,13 @@ def test_the_page_writes_torchs_caption_with_its_probabilities_and_gates(ask_pag
         for name in ("p", "gate"):
             assert np.allclose([t[name] for t in found], [t[name] for t in expected], rtol=0, atol=CLOSE)
         assert ask(ask_page, "x.decode(a)", [t["id"] for t in found]) == TOKENIZER.decode([t["id"] for t in found])
+        ask(ask_page, "x.choose(a, false)", [RED_TRUCK, street(0), street(1), street(2)].index(scene))
+        words = TOKENIZER.decode([t["id"] for t in expected]).split()
+        pieces = np.array([len(TOKENIZER.encode(word)) for word in words])
+        gates = [expected[place]["gate"] for place in pieces.cumsum() - pieces]  # as notebook 10 draws them
+        labels = ask_page.locator(".explorer .words input").evaluate_all("all => all.map(i => i.ariaLabel)")
+        assert [label.rpartition(": ")[0] for label in labels] == words
+        assert np.allclose([float(label.split()[-1]) for label in labels], gates, rtol=0, atol=0.006)
     assert ask(ask_page, "x.ready") < 0.01, "the shipped numbers differ from the stored ones by their rounding only"
 
 
@@ -579,12 +586,16 @@ class Jupyter(BaseHTTPRequestHandler):
 
 def test_in_jupyter_the_weights_come_from_its_server(chromium, streets):
     settings = '<script id="jupyter-config-data" type="application/json">{"baseUrl": "/user/me/"}</script>'
-    Jupyter.page = page_of(clip_explorer(streets, TEXTS)).replace("<body>", f"<body>{settings}")
+    Jupyter.page = page_of(clip_explorer(streets, TEXTS), ask_explorer([RED_TRUCK])).replace(
+        "<body>", f"<body>{settings}"
+    )
     with HTTPServer(("127.0.0.1", 0), Jupyter) as server, patient_page(chromium, 1200) as (page, seen):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page.goto(f"http://127.0.0.1:{server.server_port}/user/me/lab/tree/course/notebooks/08_zero_shot.ipynb")
         page.wait_for_function("document.querySelector('.explorer')?.explorer")
         assert ask(page, "x.ready") < CLOSE
+        page.wait_for_function("document.querySelector('.ask-explorer').explorer")
+        assert page.evaluate("document.querySelector('.ask-explorer').explorer.ready") < CLOSE
         assert seen.outside == [] and all("404" in failure for failure in seen.failed)
         server.shutdown()
 

@@ -31,8 +31,9 @@ const STYLE = `
   .examples { display: flex; flex-wrap: wrap; gap: 4px 6px; margin: 6px 0 0; }
   .examples button { font-size: 15px; padding: 1px 7px; border-radius: 12px; }
   .verdict { margin: 0 0 4px; font-size: 19px; } .verdict b { font-size: 21px; }
-  .answers { display: grid; grid-template-columns: minmax(6.5em, max-content) minmax(60px, 1fr) 3.2em; gap: 2px 10px;
+  .answers { display: grid; grid-template-columns: fit-content(10.5em) minmax(60px, 1fr) 3.2em; gap: 2px 10px;
     align-items: center; margin: 0; }
+  .answers dt { min-width: 6.5em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   .answers dd { margin: 0; text-align: right; }
   .strange { color: var(--ink); }
   .share { height: 16px; background: var(--faint); border-radius: 3px; overflow: hidden; display: block; }
@@ -199,11 +200,11 @@ async function mount(host, data) {
     verdict.textContent = reason ?? (best.p >= data.sure ? "It answers " : "It is guessing: ");
     if (best) verdict.append(Object.assign(document.createElement("b"), { textContent: best.text || "nothing" }), ".");
     const rest = { text: "any other text", p: Math.max(0, 1 - found.reduce((sum, { p }) => sum + p, 0)) };
-    for (const { text, p } of best ? [...found, rest] : []) {
-      const bar = document.createElement("dd"), share = bar.appendChild(document.createElement("span"));
-      share.className = p === rest.p && text === rest.text ? "share rest" : "share";
+    for (const answer of best ? [...found, rest] : []) {
+      const { text, p } = answer, bar = document.createElement("dd"), share = bar.appendChild(document.createElement("span"));
+      share.className = answer === rest ? "share rest" : "share";
       share.appendChild(document.createElement("i")).style.width = `${100 * p}%`;
-      list.append(Object.assign(document.createElement("dt"), { textContent: text || "(nothing)" }), bar,
+      list.append(Object.assign(document.createElement("dt"), { textContent: text || "(nothing)", title: text }), bar,
         Object.assign(document.createElement("dd"), { textContent: percent(p) }));
     }
     const strange = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])].filter(word => !known.has(word));

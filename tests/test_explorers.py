@@ -16,19 +16,26 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from skimage import color
 
+from helpers.models.answering import answer_probabilities
 from helpers.models.clip import encode_images, text_features
+from helpers.models.speakers import build_speaker
+from helpers.models.visualgpt import VisualGPT
+from helpers.page.explorers.ask import EXAMPLES, PROMPT, ask_explorer, caption_of
 from helpers.page.explorers.attention import attention_explorer
 from helpers.page.explorers.clip import clip_explorer
 from helpers.page.explorers.colour import colour_explorer
 from helpers.page.explorers.depth import depth_explorer
 from helpers.page.explorers.figure import explorer
-from helpers.page.explorers.weights import MODELS, model_script, pack
+from helpers.page.explorers.weights import MODELS, model_script, pack, state_script
 from helpers.weights.pretrained import load
-from helpers.weights.store import load_result
+from helpers.weights.store import load_result, load_state, shipped
+from helpers.worlds.street.captions import captions
 from helpers.worlds.street.drawing.render import render
+from helpers.worlds.street.questions import ANSWERS
 from helpers.worlds.street.sample import scene_at
 from helpers.worlds.street.scene import RED_TRUCK
 from helpers.worlds.streets import load_street
+from helpers.worlds.tokenizer import SEPARATOR, StreetTokenizer
 from tests import browser
 from tools import ROOT
 from tools.browser import watched_page
@@ -244,6 +251,233 @@ def test_a_click_and_the_keys_choose_who_asks_and_who_looks(attention_page):
     assert ask(attention_page, "x.state")["scene"] == 1
 
 
+TOKENIZER = StreetTokenizer()
+
+
+def as_stored(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The numbers of a state as a page reads them."""
+    return {name: torch.from_numpy(unpack(pack(t.numpy()))).reshape(t.shape) for name, t in state.items()}
+
+
+def unpack(text: str) -> np.ndarray:
+    stored = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 3)
+    return np.concatenate([np.zeros((len(stored), 1), np.uint8), stored], 1).copy().view("<f4")[:, 0]
+
+
+def visualgpt(state: dict[str, torch.Tensor]) -> VisualGPT:
+    """The model with the numbers of the page, in float64: else a gate near its threshold could fall to another side."""
+    model = build_speaker(TOKENIZER.vocab_size, load_result("street-visualgpt")["configuration"])
+    model.load_state_dict(as_stored(state))
+    return model.double().eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def trained() -> VisualGPT:
+    return visualgpt(load_state(shipped("weights/street-visualgpt.safetensors")))
+
+
+def image(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None]
+
+
+def reading_of_torch(model: VisualGPT, picture: np.ndarray, ids: list[int]) -> dict[str, np.ndarray]:
+    """Eye features, and for each place of a text its logits and, for each block, mean gate and mean attention."""
+    seen, looks = model.look(image(picture)), []
+    for block in model.decoder.blocks:
+        block.cross_attention.register_forward_hook(
+            lambda layer, given, _: looks.append(layer.weights(given[0], given[1])[0].mean(0))
+        )
+    text = torch.tensor([ids])
+    logits = model(text, seen)[0]
+    maps = torch.stack(looks, 1)  # [T, layers, 36]
+    for block in model.decoder.blocks:
+        block.cross_attention._forward_hooks.clear()
+    gates = torch.stack([visual[0].mean(1) for visual, _ in model.gates(text, seen)], 1)  # [T, layers]
+    found = {"eye": seen.flatten(), "logits": logits, "gates": gates, "looks": maps}
+    return {name: tensor.numpy() for name, tensor in found.items()}
+
+
+def reading_of_page(page, picture: np.ndarray, ids: list[int]) -> dict[str, np.ndarray]:
+    pixels = picture.flatten().tolist()
+    places = ask(page, "x.read(...a)", [pixels, ids])
+    found = {name: np.array([place[name] for place in places]) for name in places[0]}
+    return {"eye": np.array(ask(page, "x.look(a)", pixels)), **found}
+
+
+def differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, float]:
+    assert one.keys() == other.keys() and all(one[name].shape == other[name].shape for name in one)
+    return {name: float(np.abs(one[name] - other[name]).max()) for name in one}
+
+
+def text_about(scene, length: int | None = None) -> list[int]:
+    """A prompt and a true caption of the scene, as ids; several captions, up to `length`, if it is given."""
+    said = captions(scene, 1 if length is None else 6, 0)
+    return TOKENIZER.sequences([[PROMPT, SEPARATOR, " ".join(said)]], end=False).ids[0].tolist()[:length]
+
+
+@pytest.fixture(scope="module")
+def ask_page(window, place):
+    return opened(window, place / "ask.html", page_of(ask_explorer([RED_TRUCK, *map(street, range(3))])))
+
+
+def test_eye_logits_gates_and_attention_of_visualgpt_equal_torch(ask_page, trained):
+    for i, (scene, length) in enumerate([(RED_TRUCK, None), (street(0), None), (street(1), 64)]):
+        picture, ids = render(scene, 96), text_about(scene, length)
+        assert ask(ask_page, "x.pixels(a)", i) == picture.flatten().tolist(), "the page has the picture byte for byte"
+        expected = reading_of_torch(trained, picture, ids)
+        assert max(differences(reading_of_page(ask_page, picture, ids), expected).values()) < CLOSE
+        if i:
+            continue
+        other = differences(reading_of_page(ask_page, picture[..., ::-1], ids), expected)
+        assert min(other.values()) > 10 * CLOSE, "red and blue exchanged must be noticed"
+
+
+def test_the_page_writes_torchs_caption_with_its_probabilities_and_gates(ask_page, trained):
+    for scene in (RED_TRUCK, street(0), street(2)):
+        picture = render(scene, 96)
+        expected = caption_of(trained, TOKENIZER, picture)
+        found = ask(ask_page, "x.caption(a)", picture.flatten().tolist())
+        assert [token["id"] for token in found] == [token["id"] for token in expected]
+        for name in ("p", "gate"):
+            assert np.allclose([t[name] for t in found], [t[name] for t in expected], rtol=0, atol=CLOSE)
+        assert ask(ask_page, "x.decode(a)", [t["id"] for t in found]) == TOKENIZER.decode([t["id"] for t in found])
+        ask(ask_page, "x.choose(a, false)", [RED_TRUCK, street(0), street(1), street(2)].index(scene))
+        words = TOKENIZER.decode([t["id"] for t in expected]).split()
+        pieces = np.array([len(TOKENIZER.encode(word)) for word in words])
+        gates = [expected[place]["gate"] for place in pieces.cumsum() - pieces]  # as notebook 10 draws them
+        labels = ask_page.locator(".explorer .words input").evaluate_all("all => all.map(i => i.ariaLabel)")
+        assert [label.rpartition(": ")[0] for label in labels] == words
+        assert np.allclose([float(label.split()[-1]) for label in labels], gates, rtol=0, atol=0.006)
+    assert ask(ask_page, "x.ready") < 0.01, "the shipped numbers differ from the stored ones by their rounding only"
+
+
+def test_texts_come_back_from_their_ids(ask_page):
+    draw = random.Random(1)
+    for text in (*ODD, *EXAMPLES):
+        ids = TOKENIZER.encode(text)
+        assert ask(ask_page, "x.ids(a)", text) == [TOKENIZER.sot_id, *ids, TOKENIZER.sep_id]
+        assert ask(ask_page, "x.decode(a)", ids) == TOKENIZER.decode(ids)
+    rows = [[draw.randrange(TOKENIZER.vocab_size) for _ in range(12)] for _ in range(50)]
+    assert ask(ask_page, "a.map(x.decode)", rows) == [TOKENIZER.decode(row) for row in rows]
+
+
+def test_answers_have_torchs_probabilities_and_none_is_missed(ask_page, trained):
+    ask(ask_page, "x.choose(1, false)")
+    seen = trained.look(image(render(street(0), 96)))
+    for question in (*EXAMPLES, "zzz 日本 🚌?"):
+        found = ask(ask_page, "x.answers(a)", question)["found"]
+        texts = [answer["text"] for answer in found]
+        expected = answer_probabilities(trained, TOKENIZER, question, texts, seen=seen)
+        assert np.allclose([answer["p"] for answer in found], [expected[text] for text in texts], rtol=0, atol=CLOSE)
+        known = answer_probabilities(trained, TOKENIZER, question, ANSWERS, seen=seen)
+        best = next(iter(known))
+        assert best in texts or known[best] < max(found[-1]["p"], 2e-3)
+        assert [a["p"] for a in found] == sorted((a["p"] for a in found), reverse=True) and len(found) <= 3
+
+
+def test_words_answer_to_pointer_and_keys(ask_page):
+    ask_page.evaluate("window.heard = []; document.addEventListener('keydown', e => window.heard.push(e.key))")
+    host = ask_page.locator(".explorer")
+    ask(ask_page, "x.choose(0, false)")
+    words = ask(ask_page, "x.state")["words"]
+    shown = lambda: ask(ask_page, "x.state")["shown"]  # noqa: E731
+    assert shown() == "The street" and len(words) == host.locator(".words label").count() > 2
+    host.locator(".words label").nth(2).hover()
+    assert shown() == f"Where it looked for “{words[2]}”" and words[2] in host.locator(".detail").inner_text()
+    host.locator(".big").hover()
+    assert shown() == "The street"
+    host.locator(".words input").first.focus()
+    ask_page.keyboard.press("ArrowRight")
+    assert shown() == f"Where it looked for “{words[1]}”"
+    assert "row" in host.locator(".big").get_attribute("aria-label")
+    assert ask_page.evaluate("window.heard") == []
+    ask_page.keyboard.press("PageDown")  # the presenter's key must get through
+    assert ask_page.evaluate("window.heard") == ["PageDown"]
+    host.locator("#question").fill(EXAMPLES[1])
+    host.locator("#question").press("Enter")
+    best = ask(ask_page, "x.answers(a)", EXAMPLES[1])["found"][0]
+    assert best["text"] in host.locator(".verdict").inner_text() and best["text"] in shown()
+    host.get_by_label("Street 3").check(force=True)
+    host.get_by_role("button", name="write it again").click()
+    ask_page.wait_for_function(
+        "() => { const root = document.querySelector('.explorer').shadowRoot;"
+        " return root.querySelector('.words label') && !root.querySelector('.unwritten'); }"
+    )
+    assert ask(ask_page, "x.state")["scene"] == 2 and ask(ask_page, "x.state")["words"]
+
+
+def test_any_question_gets_an_answer_or_a_reason(ask_page):
+    host = ask_page.locator(".explorer")
+    for question in ("who drives the zeppelin?", "日本の 赤い バス", "🚌🚌 x<eot>", "?", "<b>red</b> & \u0000"):
+        ask(ask_page, "x.ask(a)", question)
+        assert host.locator(".answers dt").count() >= 2 and host.locator(".verdict b").count() == 1
+    ask(ask_page, "x.ask(a)", "who drives the zeppelin?")
+    assert "Never read in training: who, drives, zeppelin." in host.locator(".strange").inner_text()
+    ask(ask_page, "x.ask(a)", EXAMPLES[0])
+    assert host.locator(".strange").inner_text() == ""
+    for question, reason in (("   ", "Type a question"), ("is there a car? " * 20, "shorten it")):
+        ask(ask_page, "x.ask(a)", question)
+        assert reason in host.locator(".verdict").inner_text() and host.locator(".answers dt").count() == 0
+
+
+def test_a_random_model_is_computed_as_well(window, tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    empty = build_speaker(TOKENIZER.vocab_size, load_result("street-visualgpt")["configuration"]).state_dict()
+
+    def drawn(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        x = torch.randn(tensor.shape, generator=draw)
+        if tensor.ndim > 1:
+            return x / tensor[0].numel() ** 0.5 if "embedding" not in name else 0.5 * x
+        return x.abs() + 0.5 if name.endswith(("running_var", "weight")) else 0.3 * x
+
+    state = {name: drawn(name, tensor) for name, tensor in empty.items()}
+    (tmp_path / "assets" / "models").mkdir(parents=True)
+    (tmp_path / "assets" / "models" / "street-visualgpt.js").write_text(state_script("street-visualgpt", state))
+    page, model = opened(window, tmp_path / "ask.html", page_of(ask_explorer([street(0)]))), visualgpt(state)
+    picture, ids = render(street(0), 96), text_about(street(0), 64)
+    assert max(differences(reading_of_page(page, picture, ids), reading_of_torch(model, picture, ids)).values()) < CLOSE
+    assert ask(page, "x.ready") > 10 * CLOSE, "the page must notice that these are not torch's weights"
+    ask(page, "x.ask(a)", "is there a car?")
+    assert page.locator(".explorer .verdict b").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("beta > tau ? beta : 0", "beta"),
+        ("(value - 128) / 64", "value / 128"),
+        ("- w[`${norm}.running_mean`][j] * scale", "- 0"),
+        ('normed("ln_cross")', 'normed("ln_2")'),
+    ],
+    ids=["gate", "pixels", "batch norm", "layer norm"],
+)
+def test_a_broken_function_of_visualgpt_would_be_noticed(window, place, trained, right, wrong):
+    text = page_of(ask_explorer([RED_TRUCK]))
+    broken = text.replace(right, wrong)
+    assert broken != text
+    page, picture, ids = opened(window, place / "wrong.html", broken), render(RED_TRUCK, 96), text_about(RED_TRUCK)
+    found = differences(reading_of_page(page, picture, ids), reading_of_torch(trained, picture, ids))
+    assert found["logits"] > 10 * CLOSE and found["gates"] > CLOSE
+
+
+def test_without_its_weights_the_caption_of_torch_is_shown(chromium, tmp_path):
+    (tmp_path / "ask.html").write_text(page_of(ask_explorer([RED_TRUCK, street(0)])), encoding="utf-8")
+    with patient_page(chromium, 600) as (page, _):
+        page.goto((tmp_path / "ask.html").as_uri())
+        page.wait_for_function("document.querySelector('.explorer')?.explorer")
+        assert ask(page, "x.ready") is None
+        assert "assets/models/street-visualgpt.js is not beside this page" in page.locator(".problem").inner_text()
+        said = caption_of(load("street-visualgpt").model, TOKENIZER, render(RED_TRUCK, 96))
+        assert " ".join(ask(page, "x.state")["words"]) == TOKENIZER.decode([token["id"] for token in said])
+        page.locator(".words label").first.hover()
+        ask(page, "x.choose(1)")
+        ask(page, "x.ask(a)", "is there a car?")
+        assert ask(page, "x.state")["words"] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 600  # 1200 pixels at 200 %
+
+
 def test_the_depth_explorer_shows_the_means_of_the_stored_runs(window, place):
     result = load_result("depth")
     page = opened(window, place / "depth.html", page_of(depth_explorer(result)))
@@ -352,12 +586,16 @@ class Jupyter(BaseHTTPRequestHandler):
 
 def test_in_jupyter_the_weights_come_from_its_server(chromium, streets):
     settings = '<script id="jupyter-config-data" type="application/json">{"baseUrl": "/user/me/"}</script>'
-    Jupyter.page = page_of(clip_explorer(streets, TEXTS)).replace("<body>", f"<body>{settings}")
+    Jupyter.page = page_of(clip_explorer(streets, TEXTS), ask_explorer([RED_TRUCK])).replace(
+        "<body>", f"<body>{settings}"
+    )
     with HTTPServer(("127.0.0.1", 0), Jupyter) as server, patient_page(chromium, 1200) as (page, seen):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page.goto(f"http://127.0.0.1:{server.server_port}/user/me/lab/tree/course/notebooks/08_zero_shot.ipynb")
         page.wait_for_function("document.querySelector('.explorer')?.explorer")
         assert ask(page, "x.ready") < CLOSE
+        page.wait_for_function("document.querySelector('.ask-explorer').explorer")
+        assert page.evaluate("document.querySelector('.ask-explorer').explorer.ready") < CLOSE
         assert seen.outside == [] and all("404" in failure for failure in seen.failed)
         server.shutdown()
 
@@ -374,9 +612,7 @@ def test_an_exported_deck_brings_the_weights_along(tmp_path, streets):
 
 def test_packed_numbers_keep_five_digits():
     x = np.random.default_rng(0).normal(size=1000).astype(np.float32)
-    stored = np.frombuffer(base64.b64decode(pack(x)), np.uint8).reshape(-1, 3)
-    back = np.concatenate([np.zeros((1000, 1), np.uint8), stored], 1).copy().view("<f4")[:, 0]
-    assert np.abs(back / x - 1).max() < 2.0**-16
+    assert np.abs(unpack(pack(x)) / x - 1).max() < 2.0**-16
 
 
 def test_a_label_cannot_break_the_page_and_the_same_data_give_the_same_text():
@@ -395,5 +631,7 @@ def test_what_cannot_be_shown_gets_a_sentence(streets):
         colour_explorer("hsv")
     with pytest.raises(ValueError, match=r"rgb: .* is not three numbers from 0 to 1"):
         colour_explorer("RGB", (255, 0, 0))
+    with pytest.raises(ValueError, match="scenes: 0 is not a number from 1 to 24"):
+        ask_explorer([])
     with pytest.raises(ValueError, match="'alexnet' does not run in a page"):
         model_script("alexnet")

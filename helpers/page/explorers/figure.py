@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,14 @@ from PIL import Image
 _HERE = Path(__file__).parent
 
 
-def explorer(name: str, data: dict[str, Any], alt: str, model: str | None = None, inline: bool = False) -> HTML:
+def explorer(
+    name: str,
+    data: dict[str, Any],
+    alt: str,
+    model: str | None = None,
+    inline: bool = False,
+    parts: Sequence[str] = (),
+) -> HTML:
     """The interactive figure that `name`.js mounts with `data`.
 
     Args:
@@ -28,8 +36,9 @@ def explorer(name: str, data: dict[str, Any], alt: str, model: str | None = None
         model: a street model that it computes with. Its weights are read once a page: in Jupyter from data/weights by
             way of the server, in an exported deck or page from assets/models beside it.
         inline: put the weights into the output itself, for places that can do neither.
+        parts: names of further scripts beside this module, which `name`.js builds on.
     """
-    scripts = ["base.js", *(["models.js"] if model else []), f"{name}.js"]
+    scripts = ["base.js", *(["models.js"] if model else []), *(f"{part}.js" for part in parts), f"{name}.js"]
     code = "\n".join((_HERE / script).read_text(encoding="utf-8") for script in scripts)
     text = json.dumps(data).replace("<", r"\u003c")  # no "</script>" may come out of a label
     # The id follows from the content, so that running the notebook again changes nothing in the file.
@@ -61,3 +70,10 @@ def sprite(pictures: Sequence[np.ndarray], columns: int, quality: int) -> str:
     file = io.BytesIO()
     sheet.save(file, format="webp", quality=quality, method=6)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def packed_pictures(pictures: Sequence[np.ndarray]) -> str:
+    """Pictures uint8 [S, S, 3] of one size, byte for byte, as text that `inflate` of pictures.js reads."""
+    stored = np.stack(pictures)
+    stored[:, :, 1:] -= np.stack(pictures)[:, :, :-1]  # less the left neighbour, modulo 256: compresses better
+    return base64.b64encode(zlib.compress(stored.tobytes(), 9)).decode()

@@ -1,5 +1,6 @@
 // The street models without a kernel: their forward passes in plain functions, from the same weights as in torch.
-// A sequence of n tokens of k numbers is one Float32Array, row by row. Sums are kept in float64.
+// A sequence of n tokens of k numbers is one array, row by row: a Float32Array, or a Float64Array where a model begins
+// with one, since each result has the type of its input. Sums are kept in float64.
 
 /** Floats of which the upper three bytes are stored, little-endian, as Float32Array. */
 function unpack(text) {
@@ -57,7 +58,7 @@ function weightsOf(name) {
 
 /** x Wᵀ + b: n tokens of k numbers, W [m, k] -> n tokens of m numbers. */
 function linear(x, n, weight, bias) {
-  const k = x.length / n, m = weight.length / k, y = new Float32Array(n * m);
+  const k = x.length / n, m = weight.length / k, y = new x.constructor(n * m);
   for (let j = 0; j < m; j++) {
     const w = j * k, b = bias ? bias[j] : 0;
     let i = 0;
@@ -81,7 +82,7 @@ function linear(x, n, weight, bias) {
 
 /** Each token brought to mean 0 and variance 1, then scaled and shifted. */
 function layerNorm(x, n, weight, bias, eps) {
-  const k = x.length / n, y = new Float32Array(x.length);
+  const k = x.length / n, y = new x.constructor(x.length);
   for (let i = 0; i < n; i++) {
     let mean = 0, variance = 0;
     for (let l = 0; l < k; l++) mean += x[i * k + l] / k;
@@ -95,11 +96,12 @@ function layerNorm(x, n, weight, bias, eps) {
 /** Two sequences, or vectors, added number by number. */
 const plus = (x, y) => x.map((value, i) => value + y[i]);
 
-/** The error function, by Abramowitz and Stegun 7.1.26: wrong by 1.5e-7 at most. */
+/** The error function, by the series of Abramowitz and Stegun 7.1.6: right to the last digits of float64. */
 function erf(x) {
-  const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  return Math.sign(x) * (1 - p * Math.exp(-x * x));
+  if (Math.abs(x) > 6) return Math.sign(x);
+  let term = x, sum = x;
+  for (let n = 3; Math.abs(term) > 1e-17 * Math.abs(sum); n += 2) sum += term *= 2 * x * x / n;
+  return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
 }
 const ACTIVATIONS = {
   gelu: x => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
@@ -113,29 +115,36 @@ function softmax(scores) {
   return powers.map(p => p / sum);
 }
 
+/** What one query [D] gathers from n keys and values [D] each: {y: [D], shares: [heads][n]}. */
+function gather(query, keys, values, heads) {
+  const d = query.length / heads, y = new query.constructor(query.length), shares = [];
+  for (let from = 0; from < query.length; from += d) {
+    const p = softmax(keys.map(key => {
+      let s = 0;
+      for (let l = from; l < from + d; l++) s += query[l] * key[l];
+      return s / Math.sqrt(d);
+    }));
+    for (let l = from; l < from + d; l++) {
+      let s = 0;
+      for (let j = 0; j < p.length; j++) s += p[j] * values[j][l];
+      y[l] = s;
+    }
+    shares.push(p);
+  }
+  return { y, shares };
+}
+
 /** What n tokens gather from each other, and the weights of it: qkv [n, 3D] -> [n, D] and [heads][n][n]. */
 function attend(qkv, n, heads, causal) {
-  const width = qkv.length / n / 3, d = width / heads, y = new Float32Array(n * width), maps = [];
-  for (let h = 0; h < heads; h++) {
-    const rows = [];
-    for (let i = 0; i < n; i++) {
-      const seen = causal ? i + 1 : n, scores = [], q = i * 3 * width + h * d;
-      for (let j = 0; j < seen; j++) {
-        let s = 0;
-        for (let l = 0, key = j * 3 * width + width + h * d; l < d; l++) s += qkv[q + l] * qkv[key + l];
-        scores.push(s / Math.sqrt(d));
-      }
-      const shares = softmax(scores);
-      for (let l = 0; l < d; l++) {
-        let s = 0;
-        for (let j = 0; j < seen; j++) s += shares[j] * qkv[j * 3 * width + 2 * width + h * d + l];
-        y[i * width + h * d + l] = s;
-      }
-      rows.push(shares);
-    }
-    maps.push(rows);
-  }
-  return { y, maps };
+  const width = qkv.length / n / 3, y = new qkv.constructor(n * width);
+  const vectors = part => Array.from({ length: n }, (_, i) => qkv.subarray((3 * i + part) * width, (3 * i + part + 1) * width));
+  const queries = vectors(0), keys = vectors(1), values = vectors(2);
+  const rows = queries.map((query, i) => {
+    const seen = causal ? i + 1 : n, found = gather(query, keys.slice(0, seen), values.slice(0, seen), heads);
+    y.set(found.y, i * width);
+    return found.shares;
+  });
+  return { y, maps: Array.from({ length: heads }, (_, h) => rows.map(shares => shares[h])) };
 }
 
 // What the libraries call the parts of a block.
@@ -266,6 +275,15 @@ function tokenizer({ pieces, merges }) {
       const letters = Array.from(new TextEncoder().encode(word), byte => LETTERS[byte]).join("");
       return split(letters).map(piece => ids.get(piece)).filter(id => id !== undefined);
     });
+  };
+}
+
+/** From {pieces, specials: how many there are before all others, eot} a function from ids to their text. */
+function detokenizer({ pieces, specials, eot }) {
+  const numbers = new Map(LETTERS.map((letter, byte) => [letter, byte])), reader = new TextDecoder("utf-8", { ignoreBOM: true });
+  return ids => {
+    const letters = ids.filter(id => id >= specials && id < eot).flatMap(id => [...pieces[id]]);
+    return reader.decode(Uint8Array.from(letters, letter => numbers.get(letter))).replace(/^ /, "");
   };
 }
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from helpers.files import DATA
+from helpers.models.visualgpt import SRAU
 from helpers.weights.pretrained import load
 from helpers.weights.store import load_result, load_state, shipped
+from helpers.worlds.tokenizer import SPECIALS, StreetTokenizer
 
-MODELS = ("street-clip", "street-vit")
+MODELS = ("street-clip", "street-visualgpt", "street-vit")
 
 
 def pack(numbers: np.ndarray) -> str:
@@ -32,7 +35,11 @@ def model_script(name: str) -> str:
     """
     if name not in MODELS:
         raise ValueError(f"{name!r} does not run in a page; the models that do are {', '.join(MODELS)}")
-    state = load_state(shipped(f"weights/{name}.safetensors"))
+    return state_script(name, load_state(shipped(f"weights/{name}.safetensors")))
+
+
+def state_script(name: str, state: Mapping[str, torch.Tensor]) -> str:
+    """The same for any weights, which the page then takes for those of the model `name`."""
     numbers = torch.cat([tensor.flatten() for tensor in state.values()]).numpy()
     stored = {
         "tensors": [[key, tensor.numel()] for key, tensor in state.items()],
@@ -47,7 +54,6 @@ def clip_settings() -> dict[str, Any]:
     model, visual = clip.model, clip.model.visual
     from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
-    vocabulary = json.loads((DATA / "tokenizer" / "street.json").read_text(encoding="utf-8"))["model"]
     return {
         "image": {
             "side": visual.image_size[0],
@@ -63,13 +69,7 @@ def clip_settings() -> dict[str, Any]:
             "heads": model.transformer.resblocks[0].attn.num_heads,
             "activation": "gelu",
         },
-        "tokenizer": {
-            "sot": clip.tokenizer.sot_id,
-            "eot": clip.tokenizer.eot_id,
-            "length": clip.tokenizer.context_length,
-            "pieces": sorted(vocabulary["vocab"], key=vocabulary["vocab"].get),
-            "merges": vocabulary["merges"],
-        },
+        "tokenizer": _tokenizer_settings(clip.tokenizer) | {"length": clip.tokenizer.context_length},
         "scale": float(model.logit_scale.exp()),
     }
 
@@ -85,4 +85,37 @@ def vit_settings() -> dict[str, Any]:
         "layers": len(model.encoder.layers),
         "heads": model.encoder.layers[0].self_attention.heads,
         "labels": list(load_result("street-vit")["labels"]),
+    }
+
+
+def visualgpt_settings() -> dict[str, Any]:
+    """What the page must know of `street-visualgpt` beside its weights: sizes, its gates' threshold, the tokenizer.
+
+    Raises ValueError if the model joins picture and words in another way than the page does.
+    """
+    shipped_model = load("street-visualgpt")
+    model, decoder = shipped_model.model, shipped_model.model.decoder
+    if any(type(block.fuse) is not SRAU for block in decoder.blocks):
+        raise ValueError("street-visualgpt: the page computes the fusion 'srau' only")
+    return {
+        "side": model.side,
+        "strides": [block.conv1.stride[0] for block in model.eye[0].blocks],
+        "layers": len(decoder.blocks),
+        "heads": decoder.blocks[0].self_attention.heads,
+        "width": decoder.token_embedding.embedding_dim,
+        "length": decoder.position_embedding.num_embeddings,
+        "tau": decoder.blocks[0].fuse.tau,
+        "tokenizer": _tokenizer_settings(shipped_model.tokenizer),
+    }
+
+
+def _tokenizer_settings(tokenizer: StreetTokenizer) -> dict[str, Any]:
+    vocabulary = json.loads((DATA / "tokenizer" / "street.json").read_text(encoding="utf-8"))["model"]
+    return {
+        "sot": tokenizer.sot_id,
+        "sep": tokenizer.sep_id,
+        "eot": tokenizer.eot_id,
+        "specials": len(SPECIALS),
+        "pieces": sorted(vocabulary["vocab"], key=vocabulary["vocab"].get),
+        "merges": vocabulary["merges"],
     }

@@ -1,0 +1,263 @@
+// Caption and ask: what VisualGPT writes about a street, word by word, and its answers. See ask.py for the data.
+
+const STYLE = `
+  .scene { flex: 0 0 302px; } .said { flex: 1 1 560px; min-width: 280px; max-width: 100%; }
+  canvas { display: block; }
+  .big { width: 300px; height: 300px; border: 1px solid var(--line); box-sizing: border-box; }
+  .dozen { display: grid; grid-template-columns: repeat(6, 45px); gap: 4px 6px; margin: 8px 0 0; border: 0; padding: 0; }
+  .dozen label { cursor: pointer; border-radius: 3px; }
+  .dozen label:has(:checked) { outline: 3px solid var(--second); outline-offset: 0; }
+  .dozen canvas { width: 45px; height: 45px; border-radius: 3px; }
+  .row { display: flex; flex-wrap: wrap; gap: 6px 12px; align-items: center; } .row .title { margin: 0; }
+  .words { display: flex; flex-wrap: wrap; gap: 2px; margin: 4px 0 0; border: 0; padding: 0; min-height: 210px;
+    align-content: flex-start; }
+  .words label { display: inline-block; padding: 0 5px 3px; border-radius: 6px; text-align: center; font-size: 22px;
+    line-height: 1.2; cursor: pointer; border: 2px solid transparent; }
+  .words label.lit { border-color: var(--second); }
+  .words label.unwritten { visibility: hidden; }
+  .bars { display: flex; justify-content: center; gap: 4px; height: 36px; margin-top: 2px; }
+  .bars span, .key i { width: 14px; background: var(--faint); display: flex; align-items: flex-end; border-radius: 2px; }
+  .bars i { display: block; width: 100%; border-radius: 2px; }
+  .p i, .key .p, .share i { background: var(--accent); }
+  .gate i, .key .gate { background: repeating-linear-gradient(45deg, var(--second) 0 3px, var(--paper) 3px 5px);
+    box-shadow: inset 0 0 0 1.5px var(--second); }
+  .key { margin: 0; font-size: 15px; color: var(--quiet); }
+  .key i { display: inline-block; height: 13px; margin: 0 2px 0 10px; vertical-align: -1px; }
+  .detail { min-height: 2.7em; margin: 4px 0 6px; font-size: 16px; }
+  .ask { display: flex; flex-wrap: wrap; gap: 6px 28px; border-top: 1px solid var(--line); padding-top: 10px; }
+  .asked { flex: 1 1 470px; min-width: 0; } .answered { flex: 1 1 320px; min-width: 0; }
+  form { display: flex; gap: 8px; align-items: center; } form label { font-weight: 600; }
+  form input { flex: 1; min-width: 0; height: 36px; font-size: 18px; }
+  .examples { display: flex; flex-wrap: wrap; gap: 4px 6px; margin: 6px 0 0; }
+  .examples button { font-size: 15px; padding: 1px 7px; border-radius: 12px; }
+  .verdict { margin: 0 0 4px; font-size: 19px; } .verdict b { font-size: 21px; }
+  .answers { display: grid; grid-template-columns: fit-content(10.5em) minmax(60px, 1fr) 3.2em; gap: 2px 10px;
+    align-items: center; margin: 0; }
+  .answers dt { min-width: 6.5em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  .answers dd { margin: 0; text-align: right; }
+  .strange { color: var(--ink); }
+  .share { height: 16px; background: var(--faint); border-radius: 3px; overflow: hidden; display: block; }
+  .share i { display: block; height: 100%; } .share.rest i { background: var(--line); }
+`;
+const LAYOUT = `<div class="figure">
+  <div class="scene"><p class="title looks"></p><canvas class="big" role="img"></canvas>
+    <fieldset class="dozen" aria-label="Choose a street"></fieldset></div>
+  <div class="said">
+    <div class="row"><p class="title">The model writes</p>
+      <button type="button" class="again">▶ write it again</button>
+      <p class="key"><i class="p"></i>probability of the word<i class="gate"></i>its gate for the picture (full height: 1)</p></div>
+    <fieldset class="words" aria-label="The caption, word by word"></fieldset>
+    <p class="note detail"></p>
+    <div class="ask"><div class="asked">
+        <form><label for="question">Ask</label>
+          <input type="text" id="question" maxlength="300" spellcheck="false" autocomplete="off"><button>Answer</button></form>
+        <div class="examples" role="group" aria-label="Questions to try"></div></div>
+      <div class="answered" aria-live="polite"><p class="verdict"></p><dl class="answers"></dl><p class="note strange"></p></div>
+    </div></div>
+  <div class="problem" role="alert"></div></div>`;
+const HINT = "Point at a word, or move to it with Tab and the arrow keys: the picture shows where the model looked.";
+const PACE = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 220; // milliseconds a word
+
+/** The tokens of a text as its words: {text, p, gate, gates, looks, rivals}. The probability of a word is the product of
+ *  its pieces'; gates and attention are those of the place that chose the first piece. */
+function words(steps, { pieces, specials, eot }, decode) {
+  const found = [];
+  for (const step of steps) {
+    if (step.id < specials || step.id === eot) continue;
+    const last = found.at(-1);
+    if (!last || pieces[step.id].startsWith("Ġ")) found.push({ ...step, ids: [step.id] });
+    else Object.assign(last, { p: last.p * step.p, ids: [...last.ids, step.id] });
+  }
+  return found.map(word => ({ ...word, text: decode(word.ids) }));
+}
+const mean = values => values.reduce((a, b) => a + b, 0) / values.length;
+
+async function mount(host, data) {
+  const find = prepare(host, STYLE, LAYOUT);
+  const { settings, scenes, prompt } = data, { side, tokenizer: told } = settings, known = new Set(data.words);
+  const encode = tokenizer(told), decode = detokenizer(told), ids = text => [told.sot, ...encode(text), told.sep];
+  const big = find(".big"), problem = find(".problem"), input = find("#question");
+  const readings = new Map(); // of each street what the decoder may look at, and its caption
+  let pictures, weights = null, scene = 0, caption = [], pinned = null, turn = 0, last = 0;
+  const percent = p => `${(100 * p).toFixed(p > 0 && p < 0.0095 ? 1 : 0)} %`;
+  const pause = time => new Promise(done => setTimeout(done, time));
+
+  const paint = (canvas, rgba) => {
+    if (canvas.width !== side) Object.assign(canvas, { width: side, height: side });
+    canvas.getContext("2d").putImageData(new ImageData(rgba, side, side), 0, 0);
+  };
+  const dozen = scenes.map((text, i) => {
+    const label = find(".dozen").appendChild(document.createElement("label"));
+    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "scene", className: "unseen" });
+    radio.setAttribute("aria-label", `Street ${i + 1}: ${text}`);
+    radio.addEventListener("change", () => choose(i));
+    label.title = text;
+    label.append(radio, document.createElement("canvas"));
+    return { radio, canvas: label.lastChild };
+  });
+  for (const text of data.examples) {
+    const button = find(".examples").appendChild(Object.assign(document.createElement("button"), { type: "button", textContent: text }));
+    button.addEventListener("click", () => { input.value = text; ask(); });
+  }
+
+  /** The street, or where the block looked whose attention was most concentrated, for a word or an answer. */
+  function show(what) {
+    const picture = pictures[scene], tops = what?.looks?.map(places => Math.max(...places));
+    const block = tops ? tops.indexOf(Math.max(...tops)) : -1, name = tops ? `Where it looked for “${what.text}”` : "The street";
+    paint(big, tops ? lit(picture, side, what.looks[block]) : opaque(picture, side));
+    find(".looks").textContent = name;
+    const place = tops && what.looks[block].indexOf(tops[block]), n = Math.sqrt(what?.looks?.[0].length ?? 1);
+    big.setAttribute("aria-label", tops ? `${name}: most, ${percent(tops[block])}, at row ${Math.floor(place / n) + 1}, `
+      + `column ${place % n + 1} of ${n}.` : `The street: ${scenes[scene]}`);
+  }
+  function tell(word) {
+    labels().forEach((label, i) => label.classList.toggle("lit", caption[i] === word));
+    const gates = word?.gates ? `, in blocks 1 to ${word.gates.length}: ${word.gates.map(gate => gate.toFixed(2)).join(", ")}` : "";
+    const rivals = word?.rivals?.map(({ text, p }) => `${text} ${percent(p)}`).join(", ");
+    find(".detail").textContent = !word ? HINT : `“${word.text}”: probability ${percent(word.p)}; gate ${word.gate.toFixed(2)}${gates}. `
+      + (rivals ? `It might have gone on with: ${rivals}.` : "");
+  }
+  const labels = () => [...find(".words").children];
+  /** Say and show all about a word: the one given, else the one that the keyboard is on, else none. */
+  function point(word) {
+    word ??= caption[labels().findIndex(label => label.contains(host.shadowRoot.activeElement))];
+    show(word ?? pinned);
+    tell(word);
+  }
+  function layWords() {
+    find(".words").textContent = "";
+    for (const word of caption) {
+      const label = find(".words").appendChild(document.createElement("label"));
+      label.innerHTML = `<input type="radio" name="word" class="unseen"><span></span><span class="bars" aria-hidden="true">`
+        + `<span class="p"><i style="height: ${100 * word.p}%"></i></span><span class="gate"><i style="height: ${100 * word.gate}%"></i></span></span>`;
+      const [radio, text] = label.children;
+      text.textContent = word.text;
+      radio.setAttribute("aria-label", `${word.text}: probability ${percent(word.p)}, gate ${word.gate.toFixed(2)}`);
+      radio.addEventListener("focus", () => point(word));
+      radio.addEventListener("change", () => point(word));
+      label.addEventListener("pointerenter", () => point(word));
+    }
+    point(null);
+  }
+  find(".words").addEventListener("pointerleave", () => point(null));
+  find(".words").addEventListener("focusout", event => event.relatedTarget?.name !== "word" && point(null));
+
+  /** What the model makes of a picture: the places that it looks at, and the words of its caption. */
+  function read(pixels) {
+    const seen = look(weights, settings, pixels), start = unread(weights, settings, seen);
+    const steps = [...written(weights, settings, readTokens(weights, settings, start, ids(prompt)), told.eot)];
+    const all = steps.map(step => {
+      const p = softmax(step.logits), order = [...p.keys()].sort((a, b) => p[b] - p[a]).filter(id => id !== step.id);
+      const rivals = order.slice(0, 3).filter(id => p[id] >= 0.005);
+      const name = id => id === told.eot ? "the end" : `“${decode([id])}”`;
+      return { ...step, gate: mean(step.gates), rivals: rivals.map(id => ({ text: name(id), p: p[id] })) };
+    });
+    return { seen, start, steps: all, caption: words(all, told, decode) };
+  }
+  /** Write the caption again, a word a turn, unless another street or turn comes between. */
+  async function write() {
+    const own = ++turn, all = labels();
+    all.forEach(label => label.classList.add("unwritten"));
+    for (const [i, label] of all.entries()) {
+      if (turn !== own) return;
+      label.classList.remove("unwritten");
+      point(caption[i]);
+      await pause(PACE);
+    }
+    if (turn === own) point(null);
+  }
+  /** Show another street; the model reads it when it is first asked for. */
+  async function choose(index, slowly = true) {
+    const own = ++turn;
+    [scene, pinned, caption] = [index, null, []];
+    dozen.forEach(({ radio }, i) => { radio.checked = i === scene; });
+    show(null);
+    await pause(0); // the street is seen before the model begins
+    if (turn !== own) return;
+    const start = performance.now();
+    if (weights && !readings.has(scene)) readings.set(scene, read(pictures[scene]));
+    caption = readings.get(scene)?.caption ?? (scene ? [] : words(data.known, told, decode));
+    layWords();
+    last = performance.now() - start;
+    answer();
+    if (slowly) await write();
+  }
+
+  /** The most probable answers to a question about the street that is shown, or the reason why there are none. */
+  function answers(question) {
+    const asked = ids(question), room = settings.length - 4; // an answer needs a few places of its own
+    if (!weights) return { reason: "" };
+    if (!question) return { reason: "Type a question and press Enter." };
+    if (asked.length > room) return { reason: `This question has ${asked.length} pieces, the model reads ${room} at most: shorten it.` };
+    const state = readTokens(weights, settings, readings.get(scene).start, asked);
+    const found = likeliest(weights, settings, state, told.eot, data.shown).map(({ ids, p }) => ({ text: decode(ids), p }));
+    return { found, looks: state.looks, gate: mean(state.gates) };
+  }
+  function answer() {
+    const question = input.value.trim(), { reason, found = [], looks } = answers(question), best = found[0];
+    const list = find(".answers"), verdict = find(".verdict");
+    list.textContent = "";
+    verdict.textContent = reason ?? (best.p >= data.sure ? "It answers " : "It is guessing: ");
+    if (best) verdict.append(Object.assign(document.createElement("b"), { textContent: best.text || "nothing" }), ".");
+    const rest = { text: "any other text", p: Math.max(0, 1 - found.reduce((sum, { p }) => sum + p, 0)) };
+    for (const answer of best ? [...found, rest] : []) {
+      const { text, p } = answer, bar = document.createElement("dd"), share = bar.appendChild(document.createElement("span"));
+      share.className = answer === rest ? "share rest" : "share";
+      share.appendChild(document.createElement("i")).style.width = `${100 * p}%`;
+      list.append(Object.assign(document.createElement("dt"), { textContent: text || "(nothing)", title: text }), bar,
+        Object.assign(document.createElement("dd"), { textContent: percent(p) }));
+    }
+    const strange = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])].filter(word => !known.has(word));
+    find(".strange").textContent = best && strange.length ? `Never read in training: ${strange.slice(0, 6).join(", ")}.` : "";
+    return best && { ...best, looks };
+  }
+  /** Answer what is typed, and show where the model looked when it began its answer. */
+  function ask() {
+    if (!pictures) return;
+    turn++;
+    labels().forEach(label => label.classList.remove("unwritten"));
+    const start = performance.now();
+    pinned = answer() ?? null;
+    point(null);
+    last = performance.now() - start;
+  }
+  find("form").addEventListener("submit", event => { event.preventDefault(); ask(); });
+  find(".again").addEventListener("click", write);
+
+  async function begin() {
+    const all = await inflate(data.pictures, side), size = 3 * side * side;
+    pictures = scenes.map((_, i) => all.subarray(i * size, (i + 1) * size));
+    dozen.forEach(({ canvas }, i) => paint(canvas, opaque(pictures[i], side)));
+    input.value = data.question;
+    await choose(0, false); // torch's caption, until the model is there
+    try {
+      weights = await weightsOf("street-visualgpt");
+    } catch (error) {
+      problem.textContent = `Other streets and questions need the model, which is not here: ${error.message}.`;
+      return null;
+    }
+    await choose(scene, false);
+    const own = readings.get(0)?.steps ?? read(pictures[0]).steps;
+    return Math.max(...data.known.map(({ id, p, gate }, i) => own[i]?.id === id
+      ? Math.max(Math.abs(own[i].p - p), Math.abs(own[i].gate - gate)) : 1));
+  }
+  // What a test, or a curious reader in the browser's console, can ask.
+  host.explorer = {
+    choose, write, answers,
+    ask: question => { input.value = question; ask(); },
+    look: pixels => [...look(weights, settings, pixels)],
+    read: (pixels, ids) => {
+      let state = unread(weights, settings, look(weights, settings, pixels));
+      return ids.map(id => {
+        state = readToken(weights, settings, state, id);
+        return { logits: [...state.logits], gates: state.gates, looks: state.looks };
+      });
+    },
+    caption: pixels => read(Uint8Array.from(pixels)).steps.map(({ id, p, gate }) => ({ id, p, gate })),
+    ids, decode,
+    pixels: index => [...pictures[index]],
+    get state() { return { scene, words: caption.map(({ text }) => text), shown: find(".looks").textContent }; },
+    get milliseconds() { return last; },
+    ready: begin(),
+  };
+}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from IPython.display import HTML
 
-from helpers.page.explorers.figure import explorer
+from helpers.page.explorers.figure import differences, explorer
 from helpers.page.explorers.weights import vit_settings
 from helpers.weights.store import load_result
 from helpers.worlds.street.captions import captions
@@ -49,7 +49,7 @@ def attention_explorer(
             raise ValueError(f"{name}: {value} is not a number from {low} to {high}")
     pictures = np.stack([render(scene, settings["side"]) for scene in scenes])  # uint8 [n, S, S, 3]
     data = {
-        "pictures": base64.b64encode(zlib.compress(_differences(pictures).tobytes(), 9)).decode(),
+        "pictures": base64.b64encode(zlib.compress(differences(pictures).tobytes(), 9)).decode(),
         "scenes": [captions(scene, 1, [0, i])[0] for i, scene in enumerate(scenes)],
         "truth": [[CLASSES[label].index(scene.labels[label]) for label in labels] for scene in scenes],
         "classes": {label: [str(name) for name in CLASSES[label]] for label in labels},
@@ -59,10 +59,3 @@ def attention_explorer(
         "head": head - 1,
     }
     return explorer("attention", data, alt, "street-vit", inline)
-
-
-def _differences(pictures: np.ndarray) -> np.ndarray:
-    """Each pixel less its left neighbour, modulo 256: as many bytes, but they compress better."""
-    out = pictures.copy()
-    out[:, :, 1:] -= pictures[:, :, :-1]
-    return out

@@ -61,3 +61,11 @@ def sprite(pictures: Sequence[np.ndarray], columns: int, quality: int) -> str:
     file = io.BytesIO()
     sheet.save(file, format="webp", quality=quality, method=6)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def differences(pictures: np.ndarray) -> np.ndarray:
+    """Each pixel of pictures uint8 [n, H, W, 3] less its left neighbour, modulo 256: as many bytes, but they compress
+    better."""
+    out = pictures.copy()
+    out[:, :, 1:] -= pictures[:, :, :-1]
+    return out

@@ -11,7 +11,7 @@ const STYLE = `
   .dozen label:has(:checked) { outline: 3px solid var(--second); outline-offset: 0; }
   .dozen canvas { display: block; width: 42px; height: 42px; border-radius: 3px; }
   .name { margin: 0 0 6px; min-height: 2.7em; }
-  .verdict { margin: 0; font-weight: 600; } .truth { margin: 0; min-height: 1.35em; }
+  .verdict { margin: 0; font-size: 19px; font-weight: 600; } .truth { margin: 0; min-height: 1.35em; }
   svg { display: block; width: 100%; height: 118px; margin: 4px 0; font-size: 14px; }
   ol { list-style: none; margin: 0; padding: 0; }
   li { display: flex; gap: 10px; align-items: center; padding: 3px; border: 3px solid transparent; border-radius: 6px;
@@ -177,7 +177,7 @@ async function mount(host, data) {
   host.style.setProperty("--sheet", `url(${data.sprite})`);
   const { settings, columns, facts, queries, limit } = data, { width } = settings, { side } = settings.image;
   const features = unpack(data.features), known = unpack(data.queryFeatures), hashes = data.hashes.map(fromHex);
-  const count = facts.length, shown = [];
+  const count = facts.length, shown = [], kept = []; // the pictures to choose from, and what the model made of them
   let weights = null, query = null, turn = 0, last = 0;
 
   const paint = (canvas, source, size) => { // at most `size` pixels wide and high
@@ -225,8 +225,11 @@ async function mount(host, data) {
         fill="var(--quiet)">${+value.toFixed(2)}</text>`);
     }
     parts.push(`<text x="${(w + left) / 2}" y="116" text-anchor="middle" fill="var(--quiet)">${unit}</text>`);
-    if (limit !== null) parts.push(`<line x1="${at(limit + 0.5)}" x2="${at(limit + 0.5)}" y1="8" y2="${base}"
-      stroke="var(--ink)" stroke-dasharray="4 3"/><text x="${at(limit + 0.5) + 4}" y="18" fill="var(--ink)">limit</text>`);
+    if (limit !== null) {
+      const x = at(from + (bin(limit) + 1) * step);
+      parts.push(`<line x1="${x}" x2="${x}" y1="6" y2="${base}" stroke="var(--ink)" stroke-dasharray="4 3"/>
+        <text x="${x + 5}" y="16" fill="var(--ink)">limit: ${limit}</text>`);
+    }
     if (query.origin !== null) {
       const x = at(from + (bin(values[query.origin]) + 0.5) * step);
       parts.push(`<text x="${x}" y="${base - 8 - 56 * counts[bin(values[query.origin])] / tall}" text-anchor="middle"
@@ -246,46 +249,47 @@ async function mount(host, data) {
     });
     return `<text x="${left}" y="11" fill="var(--quiet)">${title}</text>${squares.join("")}`;
   }
-  const truth = ({ place }, claims) => query.origin !== null
-    ? place === 1 ? "✓ The nearest is the original." : `✗ The original is only number ${place} of ${count}.`
-    : query.own ? "" : `${claims ? "✗" : "✓"} In truth it is not in the data set.`;
+  /** Whether what a way found is right: nobody knows it of the reader's own picture. */
+  function truth({ values, place, words }, found) {
+    if (query.own) return "";
+    if (query.origin === null) return found ? "✗ Wrong: it is not in the data set." : "✓ Right: it is not in the data set.";
+    if (found && place === 1) return "✓ Right: this is the original.";
+    return `✗ Missed: the original, number ${place} of ${count}, has ${words(values[query.origin])}.`;
+  }
 
   function draw() {
-    const start = performance.now(), { hash, feature } = query;
-    const bitsApart = ranked(hashes.map(other => hamming(hash, other)), (a, b) => a - b, d => `${d} of 64 bits differ`);
-    const found = bitsApart.best <= limit, ones = hash.reduce((a, b) => a + b);
+    const { hash, feature } = query, ones = hash.reduce((a, b) => a + b);
+    const look = ranked(hashes.map(other => hamming(hash, other)), (a, b) => a - b, d => `${d} of 64 bits that differ`);
+    const found = look.best <= limit, nearest = hashes[look.order[0]];
     find(".hash .verdict").textContent = Math.min(ones, 64 - ones) < data.flat
       ? "This picture is too plain: its hash says nothing."
-      : found ? `Found: ${bitsApart.best} bits differ, the limit is ${limit}.`
-      : `Not found: the nearest differs in ${bitsApart.best} bits, the limit is ${limit}.`;
-    find(".hash .truth").textContent = truth(bitsApart, found);
-    find(".hash svg").innerHTML = drawCounts(find(".hash svg"), bitsApart,
-      { from: 0, to: 48, step: 1, unit: "bits that differ", left: 172, limit }) +
-      drawBits(hash, hashes[bitsApart.order[0]], 0, "mine") + drawBits(hashes[bitsApart.order[0]], hash, 86, "nearest");
-    drawHits("hash", bitsApart);
-    find(".clip .verdict").textContent = "";
-    for (const part of ["svg", "ol"]) find(`.clip ${part}`).style.visibility = feature ? "visible" : "hidden";
+      : found ? `Found, with ${look.best} bits that differ` : `Not found: ${look.best} bits differ, or more`;
+    find(".hash .truth").textContent = truth(look, found);
+    find(".hash svg").innerHTML = drawBits(hash, nearest, 0, "mine") + drawBits(nearest, hash, 86, "nearest") +
+      drawCounts(find(".hash svg"), look, { from: 0, to: 48, step: 2, unit: "bits that differ", left: 172, limit });
+    drawHits("hash", look);
+    for (const part of [".verdict", ".truth", "svg", "ol"]) find(`.clip ${part}`).hidden = !feature;
     if (feature) {
       const near = ranked(cosines(feature, features), (a, b) => b - a, c => `cosine ${c.toFixed(2)}`);
-      find(".clip .verdict").textContent = `The nearest has cosine ${near.best.toFixed(2)}. Somebody is always nearest.`;
-      find(".clip .truth").textContent = truth(near, true).replace("✗ In", "? In");
+      find(".clip .verdict").textContent = `Somebody is always nearest: cosine ${near.best.toFixed(2)}`;
+      find(".clip .truth").textContent = truth(near, true);
       find(".clip svg").innerHTML = drawCounts(find(".clip svg"), near, { from: -0.5, to: 1, step: 0.025, unit: "cosine" });
       drawHits("clip", near);
     }
     find(".name").textContent = query.name;
     find(".big").setAttribute("aria-label", `My picture: ${query.name}`);
     radios.forEach((radio, i) => { radio.checked = query.number === i; });
-    last = performance.now() - start;
   }
-  const read = pixels => weights && clipImage(weights, settings, pixels);
+  const read = source => clipImage(weights, settings, centreSquare(source, side));
   function choose(i) {
-    const { name, origin } = queries[i], source = shown[i];
+    const start = performance.now(), { name, origin } = queries[i], source = shown[i];
     turn++;
     query = { name, origin, number: i, own: false, hash: perceptualHash(source),
-      feature: read(centreSquare(source, side)) ?? known.subarray(i * width, (i + 1) * width) };
+      feature: weights ? kept[i] ??= read(source) : known.subarray(i * width, (i + 1) * width) };
     find(".problem").textContent = "";
     paint(find(".big"), source, 392);
     draw();
+    last = performance.now() - start;
   }
   async function readPicture(file) {
     const mine = ++turn; // of two uploads the later one counts, whichever is read first
@@ -296,7 +300,7 @@ async function mount(host, data) {
       if (mine !== turn) return;
       const source = fromBitmap(bitmap);
       query = { name: `“${file.name}”, your own`, origin: null, number: -1, own: true, hash: perceptualHash(source),
-        feature: read(centreSquare(source, side)) };
+        feature: weights && read(source) };
       paint(find(".big"), source, 392);
       draw();
       bitmap.close();
@@ -339,7 +343,11 @@ async function mount(host, data) {
       find(".problem").textContent = missing;
       return;
     }
-    const ours = shown.flatMap(source => [...read(centreSquare(source, side))]);
+    for (const [i, source] of shown.entries()) {
+      await new Promise(done => setTimeout(done)); // between two pictures the page may answer
+      kept[i] ??= read(source);
+    }
+    const ours = kept.flatMap(feature => [...feature]);
     const difference = Math.max(...ours.map((value, i) => Math.abs(value - known[i])));
     find(".check").textContent = `The model runs in this page; its features differ from torch’s by ` +
       `${difference.toExponential(0)} at most.`;
@@ -352,7 +360,7 @@ async function mount(host, data) {
     pixels: i => [...Array(shown[i].height).keys()].flatMap(y => [...shown[i].row(y)]),
     hash: (pixels, w, h) => toHex(perceptualHash(given(pixels, w, h))),
     square: (pixels, w, h) => [...centreSquare(given(pixels, w, h), side)],
-    feature: (pixels, w, h) => [...clipImage(weights, settings, centreSquare(given(pixels, w, h), side))],
+    feature: (pixels, w, h) => [...read(given(pixels, w, h))],
     get state() { return { ...query, hash: toHex(query.hash), feature: query.feature && [...query.feature] }; },
     get distances() { return hashes.map(other => hamming(query.hash, other)); },
     get cosines() { return cosines(query.feature, features); },

@@ -25,10 +25,10 @@ const LAYOUT = `<div class="figure">
     <p class="name" aria-live="polite"></p>
     <fieldset class="dozen" aria-label="Choose a picture"></fieldset>
     <label class="file">A picture of your own…<input type="file" accept="image/*"></label>
-    <p class="note">It stays in this page.</p><p class="note check" aria-live="polite"></p></div>
-  <div class="way hash"><p class="title">By its look: a hash of 64 bits</p><p class="verdict" aria-live="polite"></p>
+    <p class="note">It stays in this page. <span class="check" aria-live="polite"></span></p></div>
+  <div class="way hash"><p class="title">By its look: 64 bits, of which few may differ</p><p class="verdict" aria-live="polite"></p>
     <p class="truth"></p><svg role="img"></svg><ol aria-label="Nearest by the hash"></ol></div>
-  <div class="way clip"><p class="title">By the features of CLIP</p><p class="verdict" aria-live="polite"></p>
+  <div class="way clip"><p class="title">By CLIP’s features: somebody is always nearest</p><p class="verdict" aria-live="polite"></p>
     <p class="truth"></p><svg role="img"></svg><ol aria-label="Nearest by CLIP’s features"></ol></div>
   <div class="problem" role="alert"></div></div>`;
 
@@ -249,6 +249,7 @@ async function mount(host, data) {
     });
     return `<text x="${left}" y="11" fill="var(--quiet)">${title}</text>${squares.join("")}`;
   }
+  const bitsThatDiffer = d => `${d} ${d === 1 ? "bit that differs" : "bits that differ"}`;
   /** Whether what a way found is right: nobody knows it of the reader's own picture. */
   function truth({ values, place, words }, found) {
     if (query.own) return "";
@@ -259,19 +260,19 @@ async function mount(host, data) {
 
   function draw() {
     const { hash, feature } = query, ones = hash.reduce((a, b) => a + b);
-    const look = ranked(hashes.map(other => hamming(hash, other)), (a, b) => a - b, d => `${d} of 64 bits that differ`);
+    const look = ranked(hashes.map(other => hamming(hash, other)), (a, b) => a - b, bitsThatDiffer);
     const found = look.best <= limit, nearest = hashes[look.order[0]];
     find(".hash .verdict").textContent = Math.min(ones, 64 - ones) < data.flat
       ? "This picture is too plain: its hash says nothing."
-      : found ? `Found, with ${look.best} bits that differ` : `Not found: ${look.best} bits differ, or more`;
+      : found ? `Found, with ${bitsThatDiffer(look.best)}` : `Not found: ${look.best} bits differ, or more`;
     find(".hash .truth").textContent = truth(look, found);
     find(".hash svg").innerHTML = drawBits(hash, nearest, 0, "mine") + drawBits(nearest, hash, 86, "nearest") +
       drawCounts(find(".hash svg"), look, { from: 0, to: 48, step: 2, unit: "bits that differ", left: 172, limit });
     drawHits("hash", look);
-    for (const part of [".verdict", ".truth", "svg", "ol"]) find(`.clip ${part}`).hidden = !feature;
+    for (const part of [".verdict", ".truth", "svg", "ol"]) find(`.clip ${part}`).toggleAttribute("hidden", !feature);
     if (feature) {
       const near = ranked(cosines(feature, features), (a, b) => b - a, c => `cosine ${c.toFixed(2)}`);
-      find(".clip .verdict").textContent = `Somebody is always nearest: cosine ${near.best.toFixed(2)}`;
+      find(".clip .verdict").textContent = `The nearest has cosine ${near.best.toFixed(2)}`;
       find(".clip .truth").textContent = truth(near, true);
       find(".clip svg").innerHTML = drawCounts(find(".clip svg"), near, { from: -0.5, to: 1, step: 0.025, unit: "cosine" });
       drawHits("clip", near);
@@ -349,7 +350,7 @@ async function mount(host, data) {
     }
     const ours = kept.flatMap(feature => [...feature]);
     const difference = Math.max(...ours.map((value, i) => Math.abs(value - known[i])));
-    find(".check").textContent = `The model runs in this page; its features differ from torch’s by ` +
+    find(".check").textContent = `The model runs here, too: its features differ from torch’s by ` +
       `${difference.toExponential(0)} at most.`;
     return difference;
   }

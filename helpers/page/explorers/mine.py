@@ -4,7 +4,7 @@ A picture is made smaller in the page by Pillow's own arithmetic, its Lanczos an
 the same pixels give the same hash, bit by bit, and the same square for CLIP. A browser's canvas has another filter:
 measured in Chromium on 34 pictures of 400 pixels and more, hashes of what a canvas makes of them differ from Python's
 in 1.6 of 64 bits on average, and in 8 at most. What is left to the browser is to unpack the file: of the same pictures
-as JPEG files no bit differed (`tests/test_explorer_mine.py`). Transparent pixels are laid on white with another rounding.
+as JPEG files no bit differed (`tests/test_explorer_mine.py`). What is transparent gets its white with another rounding.
 
 Where waves of a picture are equal or cancel out, bits hang on the last digits of Python's Fourier transform. The page
 agrees for pictures of one colour, striped and mirror-symmetric ones, but not for each that is its own transpose.

@@ -133,12 +133,12 @@ def test_each_prepared_picture_gets_the_distances_and_cosines_of_python(page, st
         assert verdict.startswith("Found" if distances.min() <= 6 else "Not found")
         if query.origin is None:
             assert truth == "✓ Right: it is not in the data set."
-            assert host.locator(".clip .truth").inner_text() == "✗ Wrong: it is not in the data set."
+            assert host.locator(".clip .truth").inner_text() == "✗ Another picture: mine is not in the data set."
             continue
         right = distances.min() <= 6 and distances[SOURCE] == distances.min()
-        assert truth.startswith("✓ Right: this is the original" if right else "✗ Missed: the original, number ")
+        assert truth.startswith("✓ Right: this is the original" if right else "✗ Missed: the original is number ")
         place = 1 + (cosines > cosines[SOURCE]).sum()
-        expected = "✓ Right: this is the original." if place == 1 else f"✗ Missed: the original, number {place} of 24, "
+        expected = "✓ Right: this is the original." if place == 1 else f"✗ Missed: the original is number {place} of 24."
         assert host.locator(".clip .truth").inner_text().startswith(expected)
 
 
@@ -272,7 +272,7 @@ def test_a_file_that_is_too_large_gets_a_sentence(fresh, text):
     assert text.count(limits) == 1
     page = fresh("small.html", text.replace(limits, '"most": {"bytes": 1048576, "pixels": 5000}'))
     data = file_of(Image.new("RGB", (100, 51)), "PNG")
-    assert "“a.png” has more than 5,000 pixels: make it smaller" in upload(page, "a.png", data)["problem"]
+    assert "“a.png” has more than 5,000 pixels: make it smaller, try again." in upload(page, "a.png", data)["problem"]
     assert "“b.png” has more than 1 MB: save it smaller" in upload(page, "b.png", data + bytes(2**20))["problem"]
     assert upload(page, "c.png", file_of(Image.new("RGB", (100, 50)), "PNG"))["problem"] == ""
     assert page.locator(".hash .verdict").inner_text() == "This picture is too plain: its hash says nothing."

@@ -26,10 +26,12 @@ const LAYOUT = `<div class="figure">
     <fieldset class="dozen" aria-label="Choose a picture"></fieldset>
     <label class="file">A picture of your own…<input type="file" accept="image/*"></label>
     <p class="note">It stays in this page. <span class="check" aria-live="polite"></span></p></div>
-  <div class="way hash"><p class="title">By its look: 64 bits, of which few may differ</p><p class="verdict" aria-live="polite"></p>
-    <p class="truth"></p><svg role="img"></svg><ol aria-label="Nearest by the hash"></ol></div>
-  <div class="way clip"><p class="title">By CLIP’s features: somebody is always nearest</p><p class="verdict" aria-live="polite"></p>
-    <p class="truth"></p><svg role="img"></svg><ol aria-label="Nearest by CLIP’s features"></ol></div>
+  <div class="way hash"><p class="title">By its look: 64 bits, of which few may differ</p>
+    <p class="verdict" aria-live="polite"></p><p class="truth"></p><svg role="img"></svg>
+    <ol aria-label="Nearest by the hash"></ol></div>
+  <div class="way clip"><p class="title">By CLIP: somebody is always nearest</p>
+    <p class="verdict" aria-live="polite"></p><p class="truth"></p><svg role="img"></svg>
+    <ol aria-label="Nearest by CLIP’s features"></ol></div>
   <div class="problem" role="alert"></div></div>`;
 
 // Pictures as Pillow makes them smaller, to the last bit. A picture is {width, height, channels, row: y => bytes}.
@@ -99,8 +101,8 @@ function grey({ width, height, row }) {
 /** The largest centred square, scaled to [side, side]: what CLIP is shown. */
 function centreSquare({ width, height, row }, side) {
   const edge = Math.min(width, height), top = height - edge >> 1, left = width - edge >> 1;
-  const square = { width: edge, height: edge, channels: 3, row: y => row(top + y).subarray(3 * left, 3 * (left + edge)) };
-  return resample(square, side, side, FILTERS.bicubic);
+  const cut = y => row(top + y).subarray(3 * left, 3 * (left + edge));
+  return resample({ width: edge, height: edge, channels: 3, row: cut }, side, side, FILTERS.bicubic);
 }
 
 /** The perceptual hash, 64 times 0 or 1: of 32 × 32 greys the 8 × 8 slowest waves, each above the median or not. */
@@ -120,7 +122,7 @@ function perceptualHash(shown) {
   return waves.map(wave => Number(wave > median));
 }
 
-const toHex = bits => Array.from({ length: 16 }, (_, i) => parseInt(bits.slice(4 * i, 4 * i + 4).join(""), 2).toString(16)).join("");
+const toHex = bits => bits.join("").replace(/.{4}/g, four => parseInt(four, 2).toString(16));
 const fromHex = text => [...text].flatMap(digit => [...parseInt(digit, 16).toString(2).padStart(4, "0")].map(Number));
 /** In how many bits two hashes differ. */
 const hamming = (a, b) => a.reduce((sum, bit, i) => sum + (bit !== b[i]), 0);
@@ -162,7 +164,7 @@ async function decode(file, { bytes: most, pixels }) {
   try {
     await new Promise((done, fail) => Object.assign(image, { onload: done, onerror: fail }));
     if (image.naturalWidth * image.naturalHeight > pixels)
-      throw new RangeError(`${name} has more than ${pixels.toLocaleString("en")} pixels: make it smaller and try again.`);
+      throw new RangeError(`${name} has more than ${pixels.toLocaleString("en")} pixels: make it smaller, try again.`);
     return await createImageBitmap(file, { colorSpaceConversion: "none" }); // as in Python, no colour profile
   } catch (error) {
     if (error instanceof RangeError) throw error;
@@ -195,14 +197,13 @@ async function mount(host, data) {
   }
   function drawHits(way, { values, order, words }) {
     find(`.${way} ol`).replaceChildren(...order.slice(0, 3).map(index => {
-      const item = document.createElement("li"), tile = document.createElement("span"), text = document.createElement("span");
+      const [item, tile, text, first] = ["li", "span", "span", "b"].map(tag => document.createElement(tag));
       item.className = index === query.origin ? "origin" : "";
       item.dataset.index = index;
       tile.className = "tile";
       tile.style.cssText = `background-size: ${columns * 74}px auto; ` +
         `background-position: ${-(index % columns) * 74}px ${-Math.floor(index / columns) * 74}px`;
       const { page, site, licence, optOut } = facts[index];
-      const first = document.createElement("b");
       first.textContent = words(values[index]) + (index === query.origin ? " · the original" : "");
       text.append(first, document.createElement("br"), `page: ${page}`, document.createElement("br"), `site: ${site}`,
         document.createElement("br"), `licence: ${licence} · opt-out: ${optOut}`);
@@ -212,13 +213,15 @@ async function mount(host, data) {
   }
   /** How many stored pictures are how near; the nearest and the original are marked. */
   function drawCounts(svg, { values, best, words }, { from, to, step, unit, left = 0, limit = null }) {
-    const [w, base] = [430, 88], at = value => left + 8 + (w - left - 16) * (Math.min(Math.max(value, from), to) - from) / (to - from);
-    const bin = value => Math.min(Math.max(Math.floor((value - from) / step + 1e-9), 0), Math.round((to - from) / step) - 1);
-    const counts = new Array(Math.round((to - from) / step)).fill(0);
+    const [w, base, n] = [430, 88, Math.round((to - from) / step)], wide = (w - left - 16) / n;
+    const at = value => left + 8 + wide * (value - from) / step;
+    const bin = value => Math.min(Math.max(Math.floor((value - from) / step + 1e-9), 0), n - 1);
+    const counts = new Array(n).fill(0);
     values.forEach(value => counts[bin(value)]++);
-    const tall = Math.max(...counts), wide = (w - left - 16) * step / (to - from);
-    const parts = counts.map((n, i) => n && `<rect x="${at(from + i * step) + 0.5}" width="${Math.max(wide - 1, 1)}"
-      y="${base - 4 - 56 * n / tall}" height="${4 + 56 * n / tall}" fill="var(--${i === bin(best) ? "second" : "accent"})"/>`);
+    const tall = Math.max(...counts), top = value => base - 4 - 56 * counts[bin(value)] / tall;
+    const parts = counts.map((count, i) => count && `<rect x="${at(from + i * step) + 0.5}" width="${wide - 1}"
+      y="${base - 4 - 56 * count / tall}" height="${4 + 56 * count / tall}"
+      fill="var(--${i === bin(best) ? "second" : "accent"})"/>`);
     for (let tick = 0; tick < 4; tick++) {
       const value = from + tick * (to - from) / 3;
       parts.push(`<text x="${at(value)}" y="102" text-anchor="${["start", "middle", "middle", "end"][tick]}"
@@ -232,8 +235,8 @@ async function mount(host, data) {
     }
     if (query.origin !== null) {
       const x = at(from + (bin(values[query.origin]) + 0.5) * step);
-      parts.push(`<text x="${x}" y="${base - 8 - 56 * counts[bin(values[query.origin])] / tall}" text-anchor="middle"
-        fill="var(--ink)">▼</text>`);
+      const y = top(values[query.origin]) - 4;
+      parts.push(`<text x="${x}" y="${y}" text-anchor="middle" fill="var(--ink)">▼</text>`);
     }
     svg.setAttribute("viewBox", `0 0 ${w} 118`);
     svg.setAttribute("aria-label", `How near the ${count} stored pictures are: the nearest ${words(best)}` +
@@ -251,11 +254,12 @@ async function mount(host, data) {
   }
   const bitsThatDiffer = d => `${d} ${d === 1 ? "bit that differs" : "bits that differ"}`;
   /** Whether what a way found is right: nobody knows it of the reader's own picture. */
-  function truth({ values, place, words }, found) {
+  function truth({ place }, found) {
     if (query.own) return "";
-    if (query.origin === null) return found ? "✗ Wrong: it is not in the data set." : "✓ Right: it is not in the data set.";
+    if (query.origin === null)
+      return found ? "✗ Another picture: mine is not in the data set." : "✓ Right: it is not in the data set.";
     if (found && place === 1) return "✓ Right: this is the original.";
-    return `✗ Missed: the original, number ${place} of ${count}, has ${words(values[query.origin])}.`;
+    return `✗ Missed: the original is number ${place} of ${count}.`;
   }
 
   function draw() {
@@ -274,7 +278,8 @@ async function mount(host, data) {
       const near = ranked(cosines(feature, features), (a, b) => b - a, c => `cosine ${c.toFixed(2)}`);
       find(".clip .verdict").textContent = `The nearest has cosine ${near.best.toFixed(2)}`;
       find(".clip .truth").textContent = truth(near, true);
-      find(".clip svg").innerHTML = drawCounts(find(".clip svg"), near, { from: -0.5, to: 1, step: 0.025, unit: "cosine" });
+      const scale = { from: -0.5, to: 1, step: 0.025, unit: "cosine" };
+      find(".clip svg").innerHTML = drawCounts(find(".clip svg"), near, scale);
       drawHits("clip", near);
     }
     find(".name").textContent = query.name;

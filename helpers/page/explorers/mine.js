@@ -259,7 +259,8 @@ async function mount(host, data) {
     if (query.origin === null)
       return found ? "✗ Another picture: mine is not in the data set." : "✓ Right: it is not in the data set.";
     if (found && place === 1) return "✓ Right: this is the original.";
-    return `✗ Missed: the original is number ${place} of ${count}.`;
+    return place === 1 ? "✗ Missed: it is the nearest, beyond the limit."
+      : `✗ Missed: the original is number ${place} of ${count}.`;
   }
 
   function draw() {

@@ -72,24 +72,31 @@ def odd_pictures() -> list[np.ndarray]:
 
 
 def told(page, what: str, picture: np.ndarray):
+    """What the page makes of a picture, which goes there, and bytes come back, as base64: lists take seconds."""
     height, width = picture.shape[:2]
-    return ask(page, f"x.{what}(a[0], a[1], a[2])", [picture.flatten().tolist(), width, height])
+    call = f"x.{what}(Uint8Array.from(atob(a[0]), c => c.charCodeAt(0)), a[1], a[2])"
+    if what == "square":
+        call = f"btoa({call}.map(value => String.fromCharCode(value)).join(''))"
+    return ask(page, call, [as_text(picture), width, height])
+
+
+def as_text(pixels: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode()
 
 
 def wrong(page, pictures) -> tuple[int, int]:
     """For how many of the pictures the page's hash, and its square for CLIP, is not Python's."""
     hashes = sum(told(page, "hash", p) != f"{perceptual_hash(p):016x}" for p in pictures)
-    squares = sum(told(page, "square", p) != centre_square(p, 96).flatten().tolist() for p in pictures)
+    squares = sum(told(page, "square", p) != as_text(centre_square(p, 96)) for p in pictures)
     return hashes, squares
 
 
 def test_hashes_and_squares_equal_pythons_bit_by_bit(page, stored, queries):
-    photos = [np.ascontiguousarray(photo(name)[::3, ::2]) for name in PHOTOS]
+    photos = [np.ascontiguousarray(photo(name)[::4, ::3]) for name in PHOTOS]
     assert wrong(page, [*stored, *(q.picture for q in queries), *photos, *odd_pictures()]) == (0, 0)
     for i, query in enumerate(queries):
-        assert ask(page, "x.pixels(a)", i) == query.picture.flatten().tolist(), (
-            "the prepared pictures come byte for byte"
-        )
+        sent = ask(page, "btoa(x.pixels(a).map(value => String.fromCharCode(value)).join(''))", i)
+        assert sent == as_text(query.picture), "the prepared pictures come byte for byte"
 
 
 def test_a_broken_function_would_be_noticed(fresh, text, stored, queries):

@@ -33,18 +33,6 @@ const LAYOUT = `<div class="figure">
     <p class="note">The number is the cosine. Click on a street to ask about it.</p></div>
   <div class="problem" role="alert"></div></div>`;
 
-/** Cosines of one feature with many, all of length 1: [d], [n · d] -> [n]. */
-function cosines(one, many) {
-  const d = one.length;
-  return Array.from({ length: many.length / d }, (_, i) => {
-    let sum = 0;
-    for (let l = 0; l < d; l++) sum += one[l] * many[i * d + l];
-    return sum;
-  });
-}
-/** The numbers of the k largest values, the largest first. */
-const largest = (values, k) => [...values.keys()].sort((a, b) => values[b] - values[a]).slice(0, k);
-
 function mount(host, data) {
   const find = prepare(host, STYLE, LAYOUT);
   host.style.setProperty("--sheet", `url(${data.sprite})`);

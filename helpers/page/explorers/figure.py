@@ -72,8 +72,14 @@ def sprite(pictures: Sequence[np.ndarray], columns: int, quality: int) -> str:
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def differences(pictures: np.ndarray) -> np.ndarray:
+    """Each pixel of pictures uint8 [n, H, W, 3] less its left neighbour, modulo 256: as many bytes, but they compress
+    better."""
+    out = pictures.copy()
+    out[:, :, 1:] -= pictures[:, :, :-1]
+    return out
+
+
 def packed_pictures(pictures: Sequence[np.ndarray]) -> str:
     """Pictures uint8 [S, S, 3] of one size, byte for byte, as text that `inflate` of pictures.js reads."""
-    stored = np.stack(pictures)
-    stored[:, :, 1:] -= np.stack(pictures)[:, :, :-1]  # less the left neighbour, modulo 256: compresses better
-    return base64.b64encode(zlib.compress(stored.tobytes(), 9)).decode()
+    return base64.b64encode(zlib.compress(differences(np.stack(pictures)).tobytes(), 9)).decode()

@@ -289,3 +289,15 @@ function detokenizer({ pieces, specials, eot }) {
 
 /** <sot>, the text, <eot>, at most `length` ids: what clipText takes. */
 const clipIds = (encode, text, { sot, eot, length }) => [sot, ...encode(text).slice(0, length - 2), eot];
+
+/** Cosines of one feature with many, all of length 1: [d], [n · d] -> [n]. */
+function cosines(one, many) {
+  const d = one.length;
+  return Array.from({ length: many.length / d }, (_, i) => {
+    let sum = 0;
+    for (let l = 0; l < d; l++) sum += one[l] * many[i * d + l];
+    return sum;
+  });
+}
+/** The numbers of the k largest values, the largest first. */
+const largest = (values, k) => [...values.keys()].sort((a, b) => values[b] - values[a]).slice(0, k);

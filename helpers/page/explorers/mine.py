@@ -29,7 +29,7 @@ from helpers.page.explorers.weights import clip_settings, pack
 from helpers.worlds.photographs import MAX_BYTES, MAX_PIXELS, centre_square, check_picture
 from helpers.worlds.web.files import changed, encoded, with_watermark
 
-COLUMNS, SIDE = 20, 96  # of the sheet of stored pictures, and of each of them in pixels
+COLUMNS, SIDE = 20, 64  # of the sheet of stored pictures, and of each of them in pixels
 MOST, LONGEST = 400, 512  # stored pictures, and pixels of a side of a prepared one: what a page can carry
 FACTS = ("page", "site", "licence", "opt_out")
 
@@ -44,24 +44,19 @@ class Query:
 
 
 def copies(picture: np.ndarray, origin: int) -> list[Query]:
-    """Ten pictures that somebody else might show of `picture`, uint8 [H, W, 3], which is the stored one `origin`."""
-    mirrored, height = changed(picture, "mirrored"), len(picture)
-    edge = max(1, height // 40)
+    """Nine pictures that somebody else might show of `picture`, uint8 [H, W, 3], which is the stored one `origin`."""
+    edge = max(1, len(picture) // 40)
     grey = np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))
-
-    def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
-        return read_picture(encoded(pixels, "jpg", quality))
 
     made = {
         "an exact copy": picture,
-        "recompressed, JPEG at quality 20": saved(picture, 20),
+        "recompressed, JPEG at quality 20": read_picture(encoded(picture, "jpg", 20)),
         "resized to three quarters": changed(picture, "resized"),
         "in grey": grey,
         "with an agency’s name over it": with_watermark(picture, "PICTURES"),
         f"{edge} pixels cut off at each edge": picture[edge:-edge, edge:-edge],
         "cropped: a sixteenth cut off at each edge": changed(picture, "cropped"),
-        "mirrored": mirrored,
-        "mirrored and recompressed": saved(mirrored, 45),
+        "mirrored": changed(picture, "mirrored"),
         "upside down": picture[::-1, ::-1],
     }
     return [Query(name, np.ascontiguousarray(pixels), origin) for name, pixels in made.items()]
@@ -79,7 +74,7 @@ def mine_explorer(
     """Return the interactive figure for a data set of pictures.
 
     Args:
-        pictures: the stored ones, uint8 [H, W, 3], of any sizes; each adds 3 kB to the figure.
+        pictures: the stored ones, uint8 [H, W, 3], of any sizes; each adds 2 kB to the figure.
         facts: of each its FACTS in words.
         queries: the pictures to choose from, a dozen or fewer.
         limit: in how many of 64 bits two pictures may differ that are taken for the same.
@@ -92,7 +87,7 @@ def mine_explorer(
     clip = clip_settings()
     features = image_features(list(pictures))  # [n, 128]
     data = {
-        "sprite": sprite([centre_square(picture, SIDE) for picture in pictures], COLUMNS, quality=50),
+        "sprite": sprite([centre_square(picture, SIDE) for picture in pictures], COLUMNS, quality=45),
         "columns": COLUMNS,
         "facts": [{"optOut" if k == "opt_out" else k: str(row[k]) for k in FACTS} for row in facts],
         "hashes": [f"{perceptual_hash(picture):016x}" for picture in pictures],

@@ -178,7 +178,7 @@ OURS = {
     "words": _words,
 }
 # Ours whose weights are not in data/ yet. A name leaves this list in the change that adds them.
-UNTRAINED = ("palm-e",)
+UNTRAINED: tuple[str, ...] = ()
 
 
 def _pictures(transform: Callable[[Image.Image], torch.Tensor]) -> Callable[[np.ndarray], torch.Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -62,14 +63,28 @@ def figure(fig: Figure, alt: str, vector: bool = False) -> HTML:
             fig.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
         width, height = (round(DOTS_PER_INCH * inches) for inches in fig.get_size_inches())
         plt.close(fig)
-        return _image(drawn.getvalue(), "svg+xml", width, height, alt)
+        return _image(_with_small_pictures(drawn.getvalue()), "svg+xml", width, height, alt)
     fig.savefig(drawn, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     plt.close(fig)
     picture = Image.open(drawn).convert("RGB")
+    return _image(_webp(picture), "webp", *picture.size, alt)
+
+
+def _webp(picture: Image.Image) -> bytes:
     # A photograph in a PNG takes ten times the room, and a notebook that stays small opens at once and diffs well.
     small = io.BytesIO()
     picture.save(small, format="webp", quality=86, method=6)
-    return _image(small.getvalue(), "webp", *picture.size, alt)
+    return small.getvalue()
+
+
+def _with_small_pictures(svg: bytes) -> bytes:
+    """The drawing with the pictures in it, which Matplotlib stores as PNG, as WebP."""
+
+    def smaller(found: re.Match[bytes]) -> bytes:
+        picture = Image.open(io.BytesIO(base64.b64decode(found[1])))
+        return b"data:image/webp;base64," + base64.b64encode(_webp(picture))
+
+    return re.sub(rb"data:image/png;base64,([^\"]+)", smaller, svg)
 
 
 def _image(data: bytes, kind: str, width: int, height: int, alt: str) -> HTML:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from helpers.page.diagram import arrow, box, canvas
 from helpers.page.figures import BLUE, GREEN, ORANGE, RED
@@ -34,7 +33,6 @@ PARTS = {
     "tags": Part("tags: unsafe,\nwatermark", ("tags",), ""),
 }
 _ROWS = (("text", "address", "consent", "download"), ("picture", "duplicates", "CLIP", "tags"))
-THUMBNAIL = 56  # pixels of a side, about as many as it has on a slide
 _X, _Y = (26, 50, 74, 98), (42, 18)
 
 
@@ -68,8 +66,7 @@ def flow(
             shown = list((dropped or {}).get(name, ()))[:3]
             for i, picture in enumerate(shown):
                 start = x - 3.1 * len(shown) + 6.2 * i
-                small = Image.fromarray(picture).resize((THUMBNAIL, THUMBNAIL))
-                ax.imshow(small, extent=(start + 0.2, start + 6, y - 16.2, y - 10.4), aspect="equal", zorder=2)
+                ax.imshow(picture, extent=(start + 0.2, start + 6, y - 16.2, y - 10.4), aspect="equal", zorder=2)
     # From the end of the first row to the head of the second, and out of the pipeline.
     arrow(ax, (105, _Y[0]), (112, _Y[0]), (112, 23.6), (6.5, 23.6), (6.5, _Y[1]), (19, _Y[1]))
     arrow(ax, (98, _Y[1] - 3.5), (98, _Y[1] - 8))

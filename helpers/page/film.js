@@ -18,7 +18,7 @@ const STYLE = `
   ol { margin: 0; padding: 0; list-style: none; max-height: 420px; overflow-y: auto; }
   li button { all: unset; box-sizing: border-box; width: 100%; cursor: pointer; border-left: 5px solid #cbd2db;
     padding: 3px 10px; display: grid; grid-template-columns: 1fr 110px 44px; gap: 0 8px; align-items: center;
-    color: #6b7685; }
+    color: #545e6c; }
   li button:focus-visible { outline: 3px solid #1d4ed8; outline-offset: -3px; }
   li.seen button { color: #17202c; }
   li[aria-current] button { background: #eef4fa; }

@@ -46,7 +46,11 @@ def shown(number: str, alt: str) -> bytes:
 
 
 # A file of data/pictures -> the notebook that shows it, and how its alternative text begins.
-SHOWN = {"clip_grid.webp": ("07", "A grid of eight sentences")}
+SHOWN = {
+    "clip_grid.webp": ("07", "A grid of eight sentences"),
+    "caption_words.webp": ("10", "Six copies of the street"),
+    "robot.webp": ("13", "What the robot saw before each step"),
+}
 
 
 def main() -> None:

@@ -207,9 +207,9 @@ def write_index(folder: Path, notebooks: list[Path] | None = None) -> Path:
     return folder / "index.html"
 
 
-def open_file(page: Page, path: Path, query: str = "") -> None:
-    """Open an exported file, `query` behind its address, and wait until formulas, fonts and widgets are drawn."""
-    page.goto(path.resolve().as_uri() + query)
+def open_file(page: Page, path: Path) -> None:
+    """Open an exported file and wait until formulas, fonts and widgets are drawn."""
+    page.goto(path.resolve().as_uri())
     page.evaluate("() => new Promise(done => MathJax.Hub.Queue(done))")
     page.evaluate("() => document.fonts.ready")
     page.wait_for_function(
@@ -289,8 +289,9 @@ def check(browser: Browser, path: Path, page: bool = False) -> list[str]:
             problems = check_overflow(tab)
     if not page:  # as for printing, all slides are drawn at once
         with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
-            open_file(tab, path, "?print-pdf")
+            tab.goto(path.resolve().as_uri() + "?print-pdf")
             tab.wait_for_selector(".pdf-page")
+            tab.evaluate("() => new Promise(done => MathJax.Hub.Queue(done))")
             problems += barriers(tab)
     return [
         *problems,

@@ -287,7 +287,10 @@ def check(browser: Browser, path: Path, page: bool = False) -> list[str]:
         else:
             open_deck(tab, path)
             problems = check_overflow(tab)
-    if not page:  # as for printing, all slides are drawn at once
+    if (
+        not page
+    ):  # as for printing, all slides are drawn at once; but reveal.js says of all but one that they are hidden,
+        # so of names and roles only those of one slide are judged
         with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
             tab.goto(path.resolve().as_uri() + "?print-pdf")
             tab.wait_for_selector(".pdf-page")

@@ -287,10 +287,9 @@ def check(browser: Browser, path: Path, page: bool = False) -> list[str]:
         else:
             open_deck(tab, path)
             problems = check_overflow(tab)
-    if (
-        not page
-    ):  # as for printing, all slides are drawn at once; but reveal.js says of all but one that they are hidden,
-        # so of names and roles only those of one slide are judged
+    if not page:
+        # As for printing, all slides are drawn at once. Of all but one reveal.js says there that they are hidden, so
+        # that names and roles are judged of one slide, and contrasts of all.
         with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
             tab.goto(path.resolve().as_uri() + "?print-pdf")
             tab.wait_for_selector(".pdf-page")

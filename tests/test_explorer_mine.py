@@ -17,7 +17,7 @@ from helpers.page.explorers.mine import FACTS, Query, copies, mine_explorer
 from helpers.worlds.photographs import PHOTOS, centre_square, photo
 from helpers.worlds.web.files import encoded, picture_bomb
 from tests import browser, test_explorers
-from tests.test_explorers import CLOSE, ask, opened, page_of, patient_page
+from tests.test_explorers import CLOSE, ask, opened, page_of, patient_page, works_narrow_and_dark
 
 chromium, place, window, streets = browser.chromium, test_explorers.place, test_explorers.window, test_explorers.streets
 SOURCE = 4  # the stored picture that the prepared ones are copies of
@@ -306,17 +306,8 @@ def test_without_its_weights_the_hash_still_searches(chromium, tmp_path: Path, t
 
 
 def test_weights_inside_the_page_and_a_narrow_dark_one(chromium, tmp_path: Path, stored, queries):
-    text = page_of(mine_explorer(stored, facts(len(stored)), queries, inline=True)).replace(
-        "<body>", "<body style='background: #111; color: #eee'>"
-    )
-    (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    with patient_page(chromium, 600) as (page, seen):
-        page.goto((tmp_path / "page.html").as_uri())
-        page.wait_for_function("document.querySelector('.explorer')?.explorer")
-        assert ask(page, "x.ready") < CLOSE
-        assert page.locator(".explorer").get_attribute("data-theme") == "dark"
-        assert page.evaluate("document.documentElement.scrollWidth") <= 600  # 1200 pixels at 200 %
-        assert seen.errors == seen.failed == seen.outside == []
+    figure = mine_explorer(stored, facts(len(stored)), queries, inline=True)
+    works_narrow_and_dark(chromium, tmp_path / "page.html", figure)
 
 
 def test_what_cannot_be_shown_gets_a_sentence(stored, queries):

@@ -551,18 +551,21 @@ def test_without_its_weights_it_still_shows_what_torch_stored(chromium, tmp_path
         assert sum(p or 0 for p in ask(page, "x.probabilities()")) == pytest.approx(1)
 
 
-def test_weights_inside_the_page_and_a_narrow_dark_one(chromium, tmp_path, streets):
-    text = page_of(clip_explorer(streets, TEXTS, inline=True)).replace(
-        "<body>", "<body style='background: #111; color: #eee'>"
-    )
-    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+def works_narrow_and_dark(chromium, path: Path, figure) -> None:
+    """A figure with its weights inside, on a dark page of 600 pixels, which are 1200 at 200 %."""
+    text = page_of(figure).replace("<body>", "<body style='background: #111; color: #eee'>")
+    path.write_text(text, encoding="utf-8")
     with patient_page(chromium, 600) as (page, seen):
-        page.goto((tmp_path / "page.html").as_uri())
+        page.goto(path.as_uri())
         page.wait_for_function("document.querySelector('.explorer')?.explorer")
         assert ask(page, "x.ready") < CLOSE
         assert page.locator(".explorer").get_attribute("data-theme") == "dark"
-        assert page.evaluate("document.documentElement.scrollWidth") <= 600  # 1200 pixels at 200 %
+        assert page.evaluate("document.documentElement.scrollWidth") <= 600
         assert seen.errors == seen.failed == seen.outside == []
+
+
+def test_weights_inside_the_page_and_a_narrow_dark_one(chromium, tmp_path, streets):
+    works_narrow_and_dark(chromium, tmp_path / "page.html", clip_explorer(streets, TEXTS, inline=True))
 
 
 class Jupyter(BaseHTTPRequestHandler):

@@ -188,6 +188,32 @@ def answer_loss(
     return next_token_loss(model(ids, places, observations, real), ids, target & ~places)
 
 
+def shared_loss(
+    model: PalmE,
+    ids: torch.Tensor,
+    real: torch.Tensor,
+    places: torch.Tensor,
+    target: torch.Tensor,
+    of: torch.Tensor,
+    observed: torch.Tensor,
+) -> torch.Tensor:
+    """Of each sentence's answers the mean of −ln p over their tokens: float [B]. Many are about the same pictures.
+
+    The sentences begin alike, up to the last of their places. The beginning is read once for each of P observations,
+    and the sentences go on from its keys and values. ids, real, places, target: as in `answer_loss`, padding behind the
+    texts. of: int64 [B], the observation that each sentence is about. observed: float [P, n, D], what the encoder gave.
+    """
+    start = int(places[0].nonzero().max()) + 1
+    words, where = (tensor[:1, :start].expand(len(observed), -1) for tensor in (ids, places))
+    cache = Cache()
+    model.language.read(interleave(model.language.token_embedding(words), where, observed.flatten(0, 1)), cache=cache)
+    cache.select(of)
+    logits = model.language(ids[:, start:], real=real[:, start:], cache=cache)[:, :-1]
+    losses = F.cross_entropy(logits.transpose(1, 2), ids[:, start + 1 :], reduction="none")  # [B, T - start - 1]
+    asked = target[:, start + 1 :]
+    return (losses * asked).sum(1) / asked.sum(1)
+
+
 class _Begun(nn.Module):
     """A PaLM-E that has been shown its observations, as `generate` calls a model: later tokens are words only."""
 

@@ -62,39 +62,59 @@ def sample_task(
 
 def _asked(rng: np.random.Generator, split: str, kind: str) -> tuple[Scene, dict | None]:
     """A scene, and what an instruction of this kind may name in it; None if there is nothing to ask."""
-    colours: tuple[tuple[str, str], ...] = ()
-    if split == "composition":
-        moved, under = pick(rng, HELD_OUT)
-        colours = (("block", moved), ("bowl" if kind == "bowl" else "block", under))
-    elif kind == "sort":
-        colour = pick(rng, [a for a, _ in HELD_OUT])
-        colours = (("block", colour), ("bowl", colour))
+    if split != "composition":
+        colours: tuple[tuple[str, str], ...] = ()
+        if kind == "sort":
+            colour = pick(rng, [a for a, _ in HELD_OUT])
+            colours = (("block", colour), ("bowl", colour))
+        scene = sample_scene(rng, split, colours)
+        return scene, named(scene, kind, rng)
+    moved, under = pick(rng, HELD_OUT)
+    colours = (("block", moved), ("bowl" if kind == "bowl" else "block", under))
     scene = sample_scene(rng, split, colours)
     blocks = [int(i) for i in rng.permutation(scene.blocks())]
+    first, second = (scene.called(colour, k)[0] for k, colour in colours)
+    if kind != "tower":
+        return scene, {"a": first, "b": second}
+    rest = [i for i in blocks if i not in (first, second)][: int(rng.random() * 3)]
+    at = int(rng.random() * (len(rest) + 1))
+    return scene, {"up": [*rest[:at], second, first, *rest[at:]]}
+
+
+def named(scene: Scene, kind: str, rng: np.random.Generator) -> dict[str, int | str | list[int]] | None:
+    """What an instruction of this kind may name on this table, as in Wordings; None if there is nothing to ask."""
+    blocks = [int(i) for i in rng.permutation(scene.blocks())]
     bowls = [i for i in range(len(scene.things)) if i not in blocks]
-    if colours and kind != "sort":
-        first, second = (scene.called(colour, k)[0] for k, colour in colours)
-        if kind != "tower":
-            return scene, {"a": first, "b": second}
-        rest = [i for i in blocks if i not in (first, second)][: int(rng.random() * 3)]
-        at = int(rng.random() * (len(rest) + 1))
-        return scene, {"up": [*rest[:at], second, first, *rest[at:]]}
     if kind in ("sort", "unstack all"):
-        return scene, {}
+        return {}
     if kind in ("stack", "swap"):
-        return scene, {"a": blocks[0], "b": blocks[1]}
+        return {"a": blocks[0], "b": blocks[1]}
     if kind == "bowl":
-        return scene, {"a": blocks[0], "b": pick(rng, bowls)} if bowls else None
+        return {"a": blocks[0], "b": pick(rng, bowls)} if bowls else None
     if kind == "move":
-        return scene, {"a": blocks[0], "area": pick(rng, AREAS)}
+        return {"a": blocks[0], "area": pick(rng, AREAS)}
     if kind == "push":
-        return scene, {"a": blocks[0], "side": pick(rng, SIDES)}
+        return {"a": blocks[0], "side": pick(rng, SIDES)}
     if kind == "unstack":
-        return scene, {"a": blocks[0]}
+        return {"a": blocks[0]}
     if kind == "clear":
         loaded = [i for i in range(len(scene.things)) if scene.above(i) is not None]
-        return scene, {"b": pick(rng, loaded)} if loaded else None
-    return scene, {"up": blocks[: pick(rng, (2, 3, 3, 4))]}
+        return {"b": pick(rng, loaded)} if loaded else None
+    return {"up": blocks[: pick(rng, (2, 3, 3, 4))]}
+
+
+def instruction(scene: Scene, kind: str, rng: np.random.Generator) -> str | None:
+    """An instruction of this kind for a table that is given, possible or not; None if there is nothing to ask.
+
+    None, too, if it puts a colour on a colour as no training task does.
+    """
+    if (slots := named(scene, kind, rng)) is None:
+        return None
+    text = say(scene, kind, slots, rng)
+    try:
+        return None if unseen(scene, read(scene, text)[1]) else text
+    except Refusal:
+        return text
 
 
 def task_at(split: str, i: int, seed: int = 0, kind: str | None = None, held_out_wording: bool = False) -> Task:

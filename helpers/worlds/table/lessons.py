@@ -20,8 +20,8 @@ from helpers.worlds.drawn import Drawn, load
 from helpers.worlds.table.captions import caption
 from helpers.worlds.table.disturbances import disturb
 from helpers.worlds.table.drawing.render import SIZES, render
-from helpers.worlds.table.episode import Task, sample_task
-from helpers.worlds.table.instructions import WORDINGS, Goal, read, say
+from helpers.worlds.table.episode import Task, instruction, sample_task
+from helpers.worlds.table.instructions import TASKS, WORDINGS, Goal, read, say
 from helpers.worlds.table.planner import LONGEST, next_step, plan
 from helpers.worlds.table.questions import affordance, questions, success
 from helpers.worlds.table.sample import HELD_OUT, generator
@@ -32,6 +32,7 @@ KINDS = ("step", "plan", "question", "affordance", "success", "caption")
 PICTURES = 3  # of an episode: its start, a moment, and the moment after
 LESSONS = 6  # of a picture
 SLIPS, DISTURBED = 0.25, 0.15  # how often a step fails, and how often something else happens, while one learns
+PLANS = 8  # so often a whole plan is looked for
 REMEMBERED = 2  # steps of the history that are told again
 CAPTION = "describe the table."
 
@@ -166,12 +167,32 @@ def lessons(split: str, seed: int, number: int) -> list[Lesson]:
     return found
 
 
+def more_lessons(scene: Scene, rng: np.random.Generator, n: int) -> list[Lesson]:
+    """Other lessons about a table, drawn afresh: at most `n` questions, what is possible, and `n` // 2 instructions."""
+    asked = questions(scene, rng)
+    found = [Lesson("question", asked[k].question, asked[k].answer) for k in rng.permutation(len(asked))[:n]]
+    possible = affordance(scene, rng)
+    found.append(Lesson("affordance", possible.question, possible.answer))
+    kinds = [kind for kind in TASKS if not needs_start(kind)]
+    texts = [text for _ in range(n // 2) if (text := instruction(scene, pick(rng, kinds), rng))]
+    return found + [Lesson("step", step_prompt(text, []), answer_to(scene, text)) for text in texts]
+
+
 def _whole_plan(task: Task) -> str:
-    scene, words = task.scene, []
-    rng = np.random.default_rng(0)
-    for step in plan(scene, task.goal, rng):
-        words.append(step_words(scene, step))
-    return "; ".join(words)
+    """All steps as one answer, or why there are none.
+
+    Where a block lands that is put aside depends on chance, and a bowl may then be in its way: another try may succeed.
+    """
+    for seed in range(PLANS):
+        rng = np.random.default_rng(seed)
+        scene, words = task.scene, []
+        try:
+            for step in plan(scene, task.goal, rng):
+                words.append(step_words(scene, step))
+            return "; ".join(words)
+        except Refusal as reason:
+            refused = str(reason)
+    return refused
 
 
 _IMPOSSIBLE = ("absent", "bowl", "itself", "nonsense", "any")

@@ -1,9 +1,9 @@
 """Train and measure the robot's model of the table world: `python -m experiments train palm-e`.
 
-In the first steps the language model reads text alone, lessons and sentences about streets; then it describes tables;
-then pictures are interleaved with all lessons, and only answers count (Driess et al. 2023, section 3). A picture is
-read once for all that is asked of it. One model learns all tasks: the next step, a whole plan, questions, what is
-possible, whether a step succeeded, and captions, of the table and of the street.
+In the first steps the language model reads text alone, lessons and sentences about streets; then it is asked what there
+is on a table; then pictures are interleaved with all lessons, and only answers count (Driess et al. 2023, section 3).
+A picture is read once for all that is asked of it. One model learns all tasks: the next step, a whole plan, questions,
+what is possible, whether a step succeeded, and captions, of the table and of the street.
 `python -m experiments evaluate palm-e --test-seed N --episodes K` lets it act on tables drawn afresh.
 """
 
@@ -37,7 +37,16 @@ from helpers.worlds.streets import load_street
 from helpers.worlds.table.captions import overlap
 from helpers.worlds.table.drawing.render import render
 from helpers.worlds.table.env import TableEnv
-from helpers.worlds.table.lessons import PICTURES, Lesson, image_seed, lessons, load_table, moment, more_lessons
+from helpers.worlds.table.lessons import (
+    PICTURES,
+    Lesson,
+    image_seed,
+    lessons,
+    load_table,
+    moment,
+    more_questions,
+    more_tasks,
+)
 from helpers.worlds.table.planner import next_step
 from helpers.worlds.table.scene import Scene
 from helpers.worlds.table.sentences import Part, seen, sentences, table_tokenizer, turn
@@ -46,10 +55,10 @@ from helpers.worlds.table.skills import DONE, Refusal
 SIZE = 96
 LANGUAGE = {"vocabulary": 704, "length": 288, "width": 128, "layers": 4, "heads": 4}
 CONFIGURATION = {"language": LANGUAGE, "encoder": "grid", **GRID}
-WORDS = 0.05  # the share of the steps in which only text is read
-TEXTS = 4  # so many times as many texts as pictures are in a batch: they are shorter
-DESCRIBED = 0.1  # the share of the steps, the next, in which pictures are only described: captions tell most of them
-QUESTIONS = 4  # of a picture, drawn anew whenever it is seen; half as many instructions
+WORDS = 0.03  # the share of the steps in which only text is read
+TEXTS = 8  # so many times as many texts as pictures are in a batch: they are shorter
+ASKED = 0.35  # the share of the steps, the next, in which it is only described and asked what is there
+FIRST_QUESTIONS, QUESTIONS = 9, 4  # of a picture, at most, then and later, drawn anew whenever it is seen
 # How often these lessons of a picture are taken, which have more tokens than others.
 LONG = {"caption": 0.5, "plan": 0.4}
 LENGTHS = (16, 24, 36)  # words: lessons of like length are read together
@@ -78,12 +87,14 @@ def street_lessons(number: int, split: str = "train") -> list[Lesson]:
     return [Lesson("question", qa.question, qa.answer) for qa in asked] + [Lesson("caption", STREET_CAPTION, told)]
 
 
-def of_table(about: Sequence[Lesson], scene: Scene, rng: np.random.Generator) -> list[Lesson]:
-    """What is taught of a table at once: of the lessons kept with its picture those that ask more than what is there,
-    the long ones now and then, and others drawn anew."""
-    kept = [lesson for lesson in about if lesson.kind not in ("question", "affordance")]
-    kept = [lesson for lesson in kept if rng.random() < LONG.get(lesson.kind, 1.0)]
-    return kept + more_lessons(scene, rng, QUESTIONS)
+def of_table(about: Sequence[Lesson], scene: Scene, rng: np.random.Generator, only_asked: bool) -> list[Lesson]:
+    """What is taught of a table at once: lessons kept with its picture, the long ones now and then, and others drawn
+    anew. If it is `only_asked` about, they are its caption and questions."""
+    kept = [lesson for lesson in about if rng.random() < LONG.get(lesson.kind, 1.0)]
+    if only_asked:
+        return [lesson for lesson in kept if lesson.kind == "caption"] + more_questions(scene, rng, FIRST_QUESTIONS)
+    kept = [lesson for lesson in kept if lesson.kind not in ("question", "affordance")]
+    return kept + more_questions(scene, rng, QUESTIONS) + more_tasks(scene, rng, QUESTIONS // 2)
 
 
 def of_street(about: Sequence[Lesson], rng: np.random.Generator) -> list[Lesson]:
@@ -128,17 +139,15 @@ def batches(scenes: int, batch: int, recipe: Recipe) -> Callable[[int], Iterable
                 continue
             rng = np.random.default_rng([0x9A1, recipe.seed, step])
             order = np.random.default_rng([0xE90C, recipe.seed, step // epoch]).permutation(scenes)
-            describe = step < words + DESCRIBED * recipe.steps
+            only_asked = step < words + ASKED * recipe.steps
             chosen: list[tuple[Drawn, int, list[Lesson]]] = []
             for number in order[step % epoch * batch :][:batch].tolist():
-                about = [Lesson.from_json(line) for line in tables.captions[number]]
-                if describe:
-                    chosen.append((tables, number, [lesson for lesson in about if lesson.kind == "caption"]))
-                elif rng.random() < STREETS:
+                if rng.random() < STREETS:
                     number = int(rng.integers(len(streets)))
                     chosen.append((streets, number, of_street(street_lessons(number), rng)))
                 else:
-                    chosen.append((tables, number, of_table(about, tables.scenes[number], rng)))
+                    about = [Lesson.from_json(line) for line in tables.captions[number]]
+                    chosen.append((tables, number, of_table(about, tables.scenes[number], rng, only_asked)))
             yield as_lessons(chosen)
 
     return read
@@ -311,10 +320,10 @@ def build(seed: int) -> nn.Module:
 
 SHIPPED = ShippedModel(
     "palm-e",
-    Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.02),
+    Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.02),
     scenes=24_000,
-    epochs=12,
-    batch=64,
+    epochs=4,
+    batch=8,
     build=build,
     batches=batches,
     loss=loss,

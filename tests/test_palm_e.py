@@ -19,6 +19,7 @@ from helpers.models.palm_e import (
     answer_probability,
     build_palm_e,
     interleave,
+    shared_loss,
 )
 from helpers.models.robot import patch_masks
 from helpers.training.fit import Recipe, fit, parameter_groups, seeded
@@ -173,6 +174,27 @@ def test_the_loss_is_of_the_answers_alone() -> None:
         assert torch.equal(answer_loss(model, ids, real, places, target | places, *shown), value)
         probability = answer_probability(model, ids, real, places, target, *shown)
         assert torch.isclose(probability[0], (-torch.stack(own).sum()).exp(), rtol=1e-3)
+
+
+def test_sentences_about_the_same_pictures_may_share_what_was_read_of_them() -> None:
+    model, shown = small(), pictures(5)
+    pairs = torch.tensor([[0, 1], [2, 0], [3, 4]])  # what each beginning shows
+    of = torch.tensor([2, 0, 1, 0])
+    texts = [("why?", "no"), ("where is the red block?", "at the centre"), ("is it?", "yes"), ("where?", "back left")]
+    ids, real, places, target = batch([[*seen(2, 16), *turn(*text)] for text in texts])
+
+    def alone(k: int, at: torch.Tensor) -> torch.Tensor:
+        row = (tensor[k : k + 1] for tensor in (ids, real, places, target))
+        return answer_loss(model, *row, shown[pairs[at[k]]])
+
+    observed = model.encoder(shown)[pairs].flatten(1, 2)  # [3, 2·16, D]
+    together = shared_loss(model, ids, real, places, target, of, observed)
+    expected = torch.stack([alone(k, of) for k in range(4)])
+    assert torch.allclose(together, expected, atol=1e-5)
+    wrong = torch.stack([alone(k, torch.tensor([0, 1, 2, 0])) for k in range(4)])  # the counter-check: other pictures
+    assert not torch.allclose(together[:3], wrong[:3], atol=1e-3) and torch.isclose(together[3], wrong[3], atol=1e-5)
+    apart, joint = (torch.autograd.grad(x.sum(), model.encoder.project.weight)[0] for x in (expected, together))
+    assert torch.allclose(apart, joint, atol=1e-4) and joint.abs().max() > 1e-3  # gradients reach the pictures, too
 
 
 def test_a_loss_that_counts_the_places_is_another_one() -> None:

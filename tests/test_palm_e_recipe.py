@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from safetensors.torch import save_file
 from experiments import palm_e
 from experiments.palm_e import Answered, as_text, batches, f1, street_lessons, text_rows, yes_counts
 from helpers.files import DATA
+from helpers.models.palm_e import answer_loss
 from helpers.training.fit import Recipe
 from helpers.weights.pretrained import UNTRAINED, load
 from helpers.worlds.street.questions import questions as street_questions
 from helpers.worlds.street.sample import scene_at as street_at
 from helpers.worlds.table.lessons import Lesson, lessons
+from helpers.worlds.table.sentences import seen, turn
 
 PLACES = 36
 
@@ -44,22 +46,27 @@ def told(ids: torch.Tensor, target: torch.Tensor) -> list[str]:
     return [tokenizer.decode(answer) for answer in found]
 
 
-def test_first_come_texts_and_then_pictures_with_answers_of_their_own(drawn) -> None:
+def groups(batch: tuple[torch.Tensor, ...]) -> list[tuple[torch.Tensor, ...]]:
+    """The groups of lessons of a batch: shown, of, ids, real, places, target."""
+    return [batch[i : i + 6] for i in range(1, len(batch), 6)]
+
+
+def test_first_come_texts_then_questions_and_then_all_lessons(drawn) -> None:
     texts = next(iter(drawn(0)))
-    assert len(texts) == 4 and len(texts[0]) == 16 and not texts[2].any() and torch.equal(texts[1], texts[3])
-    answers = {lesson.answer for i in range(24) for lesson in lessons("train", 0, i)}
-    streets = {lesson.answer for i in range(8) for lesson in street_lessons(i)}
-    read = iter(drawn(12))  # after the texts and the descriptions
-    kinds = Counter()
-    for _ in range(6):
-        ids, real, places, target, images = next(read)
-        assert len(ids) == 8 and images.dtype == torch.uint8 and images.shape[1:] == (3, 96, 96)
-        assert places.sum() == PLACES * len(images) and not (target & places).any() and not (target & ~real).any()
-        for row in range(8):
-            for answer in told(ids[row], target[row]):
-                assert answer in answers | streets, answer
-            kinds[int(places[row].sum()) // PLACES] += 1
-    assert kinds.keys() == {1, 2}
+    assert len(texts) == 4 and len(texts[0]) == 64 and not texts[2].any() and torch.equal(texts[1], texts[3])
+    for step, kinds in ((3, {1}), (20, {1, 2})):  # of how many pictures there is talk
+        read, found, prompts = iter(drawn(step)), Counter(), []
+        for _ in range(6):
+            batch = next(read)
+            assert batch[0].dtype == torch.uint8 and batch[0].shape[1:] == (3, 96, 96) and len(batch[0]) >= 8
+            for shown, of, ids, real, places, target in groups(batch):
+                assert (places.sum(1) == PLACES * shown.shape[1]).all() and of.max() < len(shown) and of.min() == 0
+                assert not (target & places).any() and not (target & ~real).any()
+                assert all(len(told(*row)) == 1 for row in zip(ids, target, strict=True))
+                prompts += [palm_e._tokenizer().decode(row) for row in ids]
+                found[shown.shape[1]] += len(ids)
+        assert found.keys() == kinds
+        assert any("human :" in x or "human:" in x for x in prompts) == (step == 20)
 
 
 def test_a_batch_is_the_same_whenever_it_is_asked_for(drawn) -> None:
@@ -71,23 +78,46 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(drawn) -> None:
 
 def test_the_pictures_are_those_that_the_answers_are_about(drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(palm_e, "STREETS", 0.0)
+    from helpers.worlds.table.captions import caption
     from helpers.worlds.table.drawing.render import render
     from helpers.worlds.table.lessons import image_seed, moment
 
-    known = {}
+    told_of, numbers = {}, defaultdict(set)  # after a step that failed the picture may be the same
     for i in range(24):
-        picture = render(moment("train", 0, i // 3).scenes[i % 3], 96, image_seed("train", 0, i))
-        known.setdefault(picture.transpose(2, 0, 1).tobytes(), set()).update(x.answer for x in lessons("train", 0, i))
-    read, checked = iter(drawn(20)), 0
-    for _ in range(3):
-        ids, _, places, target, images = next(read)
-        at = 0
-        for row in range(8):
-            at += int(places[row].sum()) // PLACES
-            last = images[at - 1].numpy().tobytes()  # the lesson is kept with the last picture of its sentence
-            assert set(told(ids[row], target[row])) <= known[last]
-            checked += 1
-    assert checked == 24
+        scene = moment("train", 0, i // 3).scenes[i % 3]
+        picture = render(scene, 96, image_seed("train", 0, i)).transpose(2, 0, 1).tobytes()
+        told_of[picture] = caption(scene)
+        numbers[picture].add(i)
+    read, checked = iter(drawn(20)), Counter()
+    for _ in range(6):
+        batch = next(read)
+        for shown, of, ids, _, _, target in groups(batch):
+            for row in range(len(ids)):
+                about = [batch[0][k].numpy().tobytes() for k in shown[of[row]]]
+                prompt, (answer,) = palm_e._tokenizer().decode(ids[row]), told(ids[row], target[row])
+                if "describe the table" in prompt:
+                    assert answer == told_of[about[-1]]
+                    checked["caption"] += 1
+                if "successful" in prompt:
+                    before, after = (numbers[picture] for picture in about)
+                    assert {i + 1 for i in before} & after
+                    checked["success"] += 1
+    assert checked["caption"] > 10 and checked["success"] > 5
+
+
+def test_each_answer_counts_alike_however_long_it_is(drawn) -> None:
+    model, batch = palm_e.SHIPPED.build(0).eval(), next(iter(drawn(20)))
+    with torch.inference_mode():
+        value, each, tokens = palm_e.loss(model, *batch), [], []
+        for shown, of, ids, real, places, target in groups(batch):
+            for k in range(len(ids)):
+                row = (tensor[k : k + 1] for tensor in (ids, real, places, target))
+                each.append(answer_loss(model, *row, batch[0][shown[of[k]]]))
+                tokens.append(target[k].sum())
+    each, tokens = torch.stack(each), torch.stack(tokens)
+    torch.testing.assert_close(value, each.mean(), atol=1e-4, rtol=1e-4)
+    assert tokens.max() > 4 * tokens.median()
+    assert not torch.isclose(value, (each * tokens).sum() / tokens.sum(), atol=1e-3)  # the broken rule: each token
 
 
 def test_texts_are_no_pictures_lessons_and_differ_from_step_to_step() -> None:
@@ -176,12 +206,11 @@ def test_the_weights_will_fit_and_the_longest_sentence_too() -> None:
     model = palm_e.SHIPPED.build(0)
     size = sum(p.numel() * 4 for p in model.parameters())
     assert size < 12_000_000
-    from experiments.palm_e import sentence_of
-
     longest, tokenizer = 0, palm_e._tokenizer()
     for i in range(90):
-        found = sentence_of(i, lessons("train", 0, i), PLACES, np.random.default_rng(i), False)
-        longest = max(longest, palm_e.sentences(tokenizer, [found.parts]).ids.shape[1])
+        for lesson in lessons("train", 0, i):
+            rows = [[*seen(len(lesson.pictures), PLACES), *turn(lesson.prompt, lesson.answer)]]
+            longest = max(longest, palm_e.sentences(tokenizer, rows).ids.shape[1])
     assert longest < palm_e.LANGUAGE["length"] - 20
     assert tokenizer.vocab_size == palm_e.LANGUAGE["vocabulary"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from helpers.worlds.table.captions import caption, facts, overlap, stacks
 from helpers.worlds.table.drawing.render import render
-from helpers.worlds.table.instructions import read
+from helpers.worlds.table.instructions import TASKS, WORDINGS, read
 from helpers.worlds.table.lessons import (
     KINDS,
     LESSONS,
@@ -26,6 +26,8 @@ from helpers.worlds.table.lessons import (
     lessons,
     load_table,
     moment,
+    more_questions,
+    more_tasks,
     needs_start,
     step_prompt,
 )
@@ -207,6 +209,48 @@ def test_an_episode_whose_plan_would_end_among_bowls_has_lessons_too() -> None:
     assert {lesson.kind for lesson in lessons("train", 1, 111_829)} >= {"step", "caption"}
 
 
+def test_the_plan_of_a_goal_that_turns_out_to_be_out_of_reach_is_the_reason() -> None:
+    """Here a block stands on another, and wherever it is put aside, bowls keep it from the edge."""
+    task = moment("train", 0, 10_752).task
+    assert next_step(task.scene, task.goal).target == "aside"
+    (told,) = [lesson.answer for lesson in lessons("train", 0, 3 * 10_752) if lesson.kind == "plan"]
+    assert told == "the pink bowl is in the way"
+    (other,) = [lesson.answer for lesson in lessons("train", 0, 0) if lesson.kind == "plan"]
+    assert other.endswith("; done")
+
+
+def test_more_lessons_of_a_table_are_true_and_differ_from_time_to_time() -> None:
+    rng, seen_kinds = np.random.default_rng(4), Counter()
+    for i in range(40):
+        scene = scene_at("train", i)
+        asked = more_questions(scene, rng, 4)
+        answers = {qa.question: qa.answer for k in range(60) for qa in questions(scene, k)}
+        assert 1 <= len(asked) <= 4 and len({lesson.prompt for lesson in asked}) == len(asked)
+        known = [lesson for lesson in asked if lesson.prompt in answers]
+        assert known and all(lesson.answer == answers[lesson.prompt] for lesson in known)
+        possible, *tasks = more_tasks(scene, rng, 2)
+        assert possible.kind == "affordance" and len(tasks) <= 2
+        for lesson in tasks:
+            text = lesson.prompt.removeprefix("human: ").removesuffix(". robot: ")
+            assert lesson.answer == answer_to(scene, text) and lesson.pictures == (0,)
+            seen_kinds[read_kind(scene, text)] += 1
+    assert "swap" not in seen_kinds and len(seen_kinds) == len(TASKS) - 1  # swapping needs two pictures
+    again = [more_questions(scene_at("train", 3), np.random.default_rng(k), 4) for k in (1, 1, 2)]
+    assert again[0] == again[1] != again[2]
+
+
+def read_kind(scene: Scene, text: str) -> str | None:
+    """The kind of an instruction that can be carried out."""
+    try:
+        return read(scene, text)[0]
+    except Refusal:
+        return next(kind for kind in TASKS if any(_like(text, w) for w in WORDINGS[kind].usual))
+
+
+def _like(text: str, wording: str) -> bool:
+    return bool(re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(wording)), text))
+
+
 def test_history_is_told_and_cut() -> None:
     assert step_prompt("clear the red block", []) == "human: clear the red block. robot: "
     assert step_prompt("x", ["a", "b", "c"]) == "human: x. robot: b; c;"
@@ -230,8 +274,10 @@ def test_some_lessons_say_why_something_cannot_be_done() -> None:
 def test_no_lesson_of_training_puts_a_held_out_pair_together() -> None:
     """Neither in a goal, nor in a step, nor in a question; where both are only on the table is another matter."""
     pairs = re.compile(r"(\w+) (?:block|bowl) (?:on|in|onto|into|on top of) (?:the|a|an) (\w+) (?:block|bowl)")
+    rng = np.random.default_rng(0)
     for i in range(450):
-        for lesson in lessons("train", 0, i):
+        more = more_questions(scene_at("train", i), rng, 9) + more_tasks(scene_at("train", i), rng, 4)
+        for lesson in lessons("train", 0, i) + more:
             found = pairs.findall(f"{lesson.prompt} | {lesson.answer}")
             assert not set(found) & set(HELD_OUT), lesson
     found = [lesson for i in range(60) for lesson in lessons("composition", 0, i)]

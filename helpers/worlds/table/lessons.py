@@ -167,15 +167,20 @@ def lessons(split: str, seed: int, number: int) -> list[Lesson]:
     return found
 
 
-def more_lessons(scene: Scene, rng: np.random.Generator, n: int) -> list[Lesson]:
-    """Other lessons about a table, drawn afresh: at most `n` questions, what is possible, and `n` // 2 instructions."""
+def more_questions(scene: Scene, rng: np.random.Generator, n: int) -> list[Lesson]:
+    """At most `n` questions about a table, drawn afresh."""
     asked = questions(scene, rng)
-    found = [Lesson("question", asked[k].question, asked[k].answer) for k in rng.permutation(len(asked))[:n]]
+    return [Lesson("question", asked[k].question, asked[k].answer) for k in rng.permutation(len(asked))[:n]]
+
+
+def more_tasks(scene: Scene, rng: np.random.Generator, n: int) -> list[Lesson]:
+    """Drawn afresh: whether something is possible on this table, and the first steps of at most `n` instructions."""
     possible = affordance(scene, rng)
-    found.append(Lesson("affordance", possible.question, possible.answer))
     kinds = [kind for kind in TASKS if not needs_start(kind)]
-    texts = [text for _ in range(n // 2) if (text := instruction(scene, pick(rng, kinds), rng))]
-    return found + [Lesson("step", step_prompt(text, []), answer_to(scene, text)) for text in texts]
+    texts = [text for _ in range(n) if (text := instruction(scene, pick(rng, kinds), rng))]
+    return [Lesson("affordance", possible.question, possible.answer)] + [
+        Lesson("step", step_prompt(text, []), answer_to(scene, text)) for text in texts
+    ]
 
 
 def _whole_plan(task: Task) -> str:

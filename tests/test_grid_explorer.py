@@ -7,6 +7,7 @@ import pytest
 
 from helpers.page.explorers.grid import grid_explorer
 from tests import browser
+from tests.test_explorers import works_narrow_and_dark
 from tools.browser import watched_page
 
 chromium = browser.chromium
@@ -71,3 +72,7 @@ def test_grids_of_another_shape_are_refused() -> None:
         grid_explorer(pictures, texts, {})
     with pytest.raises(ValueError, match="by 5 pictures"):
         grid_explorer(pictures[:5], texts, grids)
+
+
+def test_it_works_narrow_and_dark(chromium, tmp_path) -> None:
+    works_narrow_and_dark(chromium, tmp_path / "page.html", grid_explorer(*example()))

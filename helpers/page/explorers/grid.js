@@ -4,7 +4,7 @@ const STYLE = `
   .panel { flex: 0 0 auto; max-width: 100%; } .beside { flex: 1 1 300px; min-width: 260px; }
   .controls { flex: 1 0 100%; } .controls label { display: flex; align-items: center; gap: 12px; font-weight: 600; }
   input[type=range] { width: 320px; height: 30px; accent-color: var(--accent); }
-  svg { display: block; width: 500px; max-width: 100%; height: auto; }
+  svg { display: block; width: 430px; max-width: 100%; height: auto; }
   .cells { cursor: pointer; } .own { fill: none; stroke: var(--ink); stroke-width: 1.2; }
   .best { fill: var(--second); } .chosen { fill: none; stroke: var(--second); stroke-width: 2.4; }
   .number { fill: var(--quiet); font: 7px system-ui, sans-serif; text-anchor: middle; dominant-baseline: central; }
@@ -16,7 +16,7 @@ const LAYOUT = `<div class="figure">
   <div class="controls"><label>Step of the training <input type="range" class="step" step="1" min="0"><output></output></label></div>
   <div class="panel"><p class="title">Texts (rows) by pictures (columns)</p>
     <svg class="cells" tabindex="0" role="application" aria-label="the grid; move with the arrow keys"></svg>
-    <p class="note">Framed: the own picture of each text. Dot: the picture that the text finds. Darker: a higher cosine.</p></div>
+    <p class="note">Framed: the own picture of each text. Dot: the picture that the text finds. Stronger blue: a higher cosine.</p></div>
   <div class="beside"><p class="count"></p><p class="title said"></p>
     <div class="pair"><figure><div class="thumb mine"></div><figcaption>its own picture</figcaption></figure>
       <figure><div class="thumb found"></div><figcaption class="which"></figcaption></figure></div>
@@ -91,5 +91,5 @@ function mount(host, data) {
   slider.addEventListener("input", () => { at = Number(slider.value); draw(); });
   draw();
   // What a test, or a curious reader in the browser's console, can ask.
-  host.explorer = { right, best, get state() { return { step: steps[at], row, column }; } };
+  host.explorer = { ready: 0, right, best, get state() { return { step: steps[at], row, column }; } };
 }

@@ -204,8 +204,13 @@ def problems_of(chromium, folder: Path, *cells: nbformat.NotebookNode) -> list[s
         (new_markdown_cell("![gone](gone.png)"), "cannot load file:.*gone.png"),
         (executed("f", **{"text/html": "<script>throw new Error('broken')</script>"}), "error in the console: broken"),
         (executed("f", **{"text/html": "<p style='color: #aaa'>pale</p>"}), "color-contrast: .*1 times.*pale"),
+        (executed("f", **{"text/html": "<button></button>"}), "button-name: .*1 times"),
+        (executed("f", **{"text/html": "<div role='slider' tabindex='0'>.</div>"}), "aria-[a-z-]+: .*1 times"),
     ],
-    ids=["too high", "long code", "too wide", "remote image", "lost image", "script error", "pale text"],
+    ids=[
+        *("too high", "long code", "too wide", "remote image", "lost image", "script error", "pale text"),
+        *("a button without a name", "a slider without name and value"),
+    ],
 )
 def test_a_bad_slide_is_caught(chromium, tmp_path, cell, problem):
     """Negative of the tests above: each fault alone, on the second slide, is found and named."""

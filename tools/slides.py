@@ -278,6 +278,10 @@ def check_overflow(page: Page) -> list[str]:
     return problems
 
 
+# Names are given to ipywidgets' handles a moment after they are drawn.
+NAMED = "() => !document.querySelector('.noUi-handle:not([aria-label])')"
+
+
 def check(browser: Browser, path: Path, page: bool = False) -> list[str]:
     """Open an exported deck or page and return what is wrong with it, one sentence each; nothing is good."""
     with watched_page(browser, WIDTH, HEIGHT) as (tab, seen):
@@ -288,12 +292,14 @@ def check(browser: Browser, path: Path, page: bool = False) -> list[str]:
             open_deck(tab, path)
             problems = check_overflow(tab)
     if not page:
-        # As for printing, all slides are drawn at once. Of all but one reveal.js says there that they are hidden, so
-        # that names and roles are judged of one slide, and contrasts of all.
+        # As for printing, all slides are drawn at once. Of all but one reveal.js says even there that they are hidden,
+        # which axe would believe.
         with watched_page(browser, WIDTH, HEIGHT) as (tab, _):
             tab.goto(path.resolve().as_uri() + "?print-pdf")
             tab.wait_for_selector(".pdf-page")
             tab.evaluate("() => new Promise(done => MathJax.Hub.Queue(done))")
+            tab.wait_for_function(NAMED)
+            tab.evaluate("() => document.querySelectorAll('section').forEach(s => s.removeAttribute('aria-hidden'))")
             problems += barriers(tab)
     return [
         *problems,

@@ -184,8 +184,8 @@ def as_lessons(chosen: Sequence[tuple[Drawn, int, Sequence[Lesson]]]) -> Batch:
 def loss(model: nn.Module, *batch: torch.Tensor) -> torch.Tensor:
     """The mean loss of the answers, each of which counts alike, however long it is; or that of a text's tokens.
 
-    If each token counts alike, captions and plans are nearly all that counts: in a training by that rule the model
-    described 86 % of the tables without a mistake, and knew of 28 % of the things where they were when it was asked.
+    If each token counts alike, captions and plans are nearly all that counts: a model that was trained by that rule
+    described tables nearly without a mistake, and could seldom say where a thing was when it was asked.
     """
     if len(batch) == 4:
         return answer_loss(model, *batch)

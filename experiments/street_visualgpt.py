@@ -1,14 +1,12 @@
 """Train and measure the text decoder of the street world and VisualGPT, which starts from it.
 
 `python -m experiments train street-text` teaches a decoder captions, questions and answers of streets that it never
-sees; then `python -m experiments train street-visualgpt` gives it pictures (Chen et al. 2022): the new weights and the
-pretrained ones of the decoder are trained, as in the authors' code. A picture is never mirrored, since texts name
-sides.
+sees; then `python -m experiments train street-visualgpt` gives it pictures (Chen et al. 2022): all weights are trained,
+the new ones and the pretrained ones, as in the authors' code. A picture is never mirrored, since texts name sides.
 
 As the paper's features come from a detector that was trained before, ours come from the convolutions of street-eye,
-which stay as they are: in pilots in which they were trained on, the first steps undid what they knew. The first quarter
-of the steps shows streets with one vehicle only: which of several vehicles a question means is learned sooner once it
-is known what a vehicle looks like, where it stands and where it faces.
+which are trained on. The first fifth of the steps shows streets with one vehicle only: which of several vehicles a
+question means is learned sooner once it is known what a vehicle looks like, where it stands and where it faces.
 
 *Ours, other:* the pretrained decoder is of the street world too, where the paper takes GPT-2; one text in eight goes
 without a picture, so that the same model can be asked blind; there is no training by reward afterwards.
@@ -106,9 +104,7 @@ def build(seed: int) -> nn.Module:
     model = seeded(lambda: build_speaker(StreetTokenizer().vocab_size, CONFIGURATION), seed)
     model.start_from(load("street-text").model)
     model.eye[0].load_state_dict(load("street-eye").model.stage.state_dict())
-    model.requires_grad_(True)
-    model.eye[0].freeze()
-    return model.to(memory_format=torch.channels_last)
+    return model.requires_grad_(True).to(memory_format=torch.channels_last)
 
 
 def measure(model: nn.Module, n: int, seed: int) -> Figures:
@@ -134,7 +130,7 @@ MODELS = (
         "street-visualgpt",
         Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
         scenes=48_000,
-        epochs=4,
+        epochs=3,
         batch=40,
         build=build,
         batches=lesson_batches,

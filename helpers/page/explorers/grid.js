@@ -15,12 +15,13 @@ const STYLE = `
 const LAYOUT = `<div class="figure">
   <div class="controls"><label>Step of the training <input type="range" class="step" step="1" min="0"><output></output></label></div>
   <div class="panel"><p class="title">Texts (rows) by pictures (columns)</p>
-    <svg class="cells" tabindex="0" role="application" aria-label="the grid; move with the arrow keys"></svg>
-    <p class="note">Framed: the own picture of each text. Dot: the picture that the text finds. Stronger blue: a higher cosine.</p></div>
+    <svg class="cells" tabindex="0" role="application" aria-label="the grid; move with the arrow keys"></svg></div>
   <div class="beside"><p class="count"></p><p class="title said"></p>
     <div class="pair"><figure><div class="thumb mine"></div><figcaption>its own picture</figcaption></figure>
       <figure><div class="thumb found"></div><figcaption class="which"></figcaption></figure></div>
-    <p class="note told" aria-live="polite"></p></div></div>`;
+    <p class="note told" aria-live="polite"></p>
+    <p class="note">Framed: the own picture of each text. Dot: the picture that the text finds. Stronger blue: a higher
+    cosine.</p></div></div>`;
 const CELL = 14, LEFT = 12, TOP = 16; // of the drawing
 
 function mount(host, data) {

@@ -262,7 +262,7 @@ def test_stored_weights_come_back_through_the_one_door(tmp_path: Path, monkeypat
 def test_the_shipped_robot_does_on_fresh_tables_what_its_page_says_and_an_untrained_one_does_not() -> None:
     page = json.loads((DATA / "weights/palm-e.json").read_text())["figures"]
     untrained = palm_e.build_palm_e(palm_e.LANGUAGE, "grid", **palm_e.GRID)
-    found, fresh = palm_e.measure(load("palm-e").model, 24, 77), palm_e.measure(untrained, 2, 77)
+    found, fresh = palm_e.measure(load("palm-e").model, 48, 77), palm_e.measure(untrained, 2, 77)
     for name in ("success_closed", "success_unseen", "success_blind", "oracle", "next_step", "vqa"):
         p, n = page[name]["accuracy"], found[name]["n"]
         assert abs(found[name]["accuracy"] - p) < 5 * math.sqrt(max(p * (1 - p), 0.02) / n), name

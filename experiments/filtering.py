@@ -2,11 +2,10 @@
 2022, section 3; Gadre et al. 2023, section 4)
 
 Streets with one vehicle are crawled with the alt texts of the miniature web, half of which say little or nothing that
-is true.
-`street-clip` scores each pair, and a share of them, those with the highest cosines, is kept. A small CLIP learns from
-what is kept and is asked, without further training, what it sees on streets that it never saw. "Equal crawl": the
-stricter the filter, the fewer pairs are left, and they are seen more often. "Equal size": the crawl is so much larger
-that as many pairs are left at each share.
+is true. `street-clip` scores each pair, and a share of them, those with the highest cosines, is kept. A small CLIP
+learns from what is kept and is asked, without further training, what it sees on streets that it never saw. "Equal
+crawl": the stricter the filter, the fewer pairs are left, and they are seen more often. "Equal size": the crawl is so
+much larger that as many pairs are left at each share.
 
 *Ours, smaller:* LAION kept about a tenth of its candidates, at a fixed cosine; the student is judged on five attributes
 of a street instead of on many data sets. *Ours, other:* the filter has been taught on clean pairs of the same world.

@@ -136,3 +136,22 @@ def test_the_launcher_says_which_block_is_in_force(permitted: bool, monkeypatch:
     assert ("every program" in words) == permitted
     assert ("Python ONLY" in words) != permitted
     assert (str(GUARD) in os.environ["PYTHONPATH"]) != permitted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cores", "shared"),
+    [
+        ([], 2, ["-n", "2", "--dist", "loadfile"]),
+        ([], 16, ["-n", "2", "--dist", "loadfile"]),
+        (["-x", "--durations=40"], 2, ["-n", "2", "--dist", "loadfile"]),
+        ([], 1, []),
+        (["-k", "images"], 2, []),
+        (["tests/test_style.py"], 2, []),
+        (["-n", "4"], 2, []),
+        (["-s"], 2, []),
+    ],
+)
+def test_only_the_whole_run_is_shared_out(arguments: list[str], cores: int, shared: list[str]) -> None:
+    from tests.offline import shared_out
+
+    assert shared_out(arguments, cores) == shared

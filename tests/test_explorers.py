@@ -18,9 +18,10 @@ from skimage import color
 
 from helpers.models.answering import answer_probabilities
 from helpers.models.clip import encode_images, text_features
+from helpers.models.simvlm import SimVLM
 from helpers.models.speakers import build_speaker
 from helpers.models.visualgpt import VisualGPT
-from helpers.page.explorers.ask import EXAMPLES, PROMPT, ask_explorer, caption_of
+from helpers.page.explorers.ask import EXAMPLES, PROMPT, SPEAKERS, ask_explorer, caption_of, looks
 from helpers.page.explorers.attention import attention_explorer
 from helpers.page.explorers.clip import clip_explorer
 from helpers.page.explorers.colour import colour_explorer
@@ -264,42 +265,57 @@ def unpack(text: str) -> np.ndarray:
     return np.concatenate([np.zeros((len(stored), 1), np.uint8), stored], 1).copy().view("<f4")[:, 0]
 
 
-def visualgpt(state: dict[str, torch.Tensor]) -> VisualGPT:
+def speaker(name: str, state: dict[str, torch.Tensor]) -> VisualGPT | SimVLM:
     """The model with the numbers of the page, in float64: else a gate near its threshold could fall to another side."""
-    model = build_speaker(TOKENIZER.vocab_size, load_result("street-visualgpt")["configuration"])
+    model = build_speaker(TOKENIZER.vocab_size, load_result(name)["configuration"])
     model.load_state_dict(as_stored(state))
     return model.double().eval().requires_grad_(False)
 
 
+@pytest.fixture(scope="module", params=SPEAKERS)
+def name(request) -> str:
+    """A model of the figure that captions and answers."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def trained() -> VisualGPT:
-    return visualgpt(load_state(shipped("weights/street-visualgpt.safetensors")))
+def trained(name) -> VisualGPT | SimVLM:
+    return speaker(name, load_state(shipped(f"weights/{name}.safetensors")))
 
 
 def image(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None]
 
 
-def reading_of_torch(model: VisualGPT, picture: np.ndarray, ids: list[int]) -> dict[str, np.ndarray]:
-    """Eye features, and for each place of a text its logits and, for each block, mean gate and mean attention."""
-    seen, looks = model.look(image(picture)), []
-    for block in model.decoder.blocks:
-        block.cross_attention.register_forward_hook(
-            lambda layer, given, _: looks.append(layer.weights(given[0], given[1])[0].mean(0))
-        )
-    text = torch.tensor([ids])
-    logits = model(text, seen)[0]
-    maps = torch.stack(looks, 1)  # [T, layers, 36]
-    for block in model.decoder.blocks:
-        block.cross_attention._forward_hooks.clear()
-    gates = torch.stack([visual[0].mean(1) for visual, _ in model.gates(text, seen)], 1)  # [T, layers]
-    found = {"eye": seen.flatten(), "logits": logits, "gates": gates, "looks": maps}
+def reading_of_torch(model: VisualGPT | SimVLM, picture: np.ndarray, text: tuple[list, list]) -> dict[str, np.ndarray]:
+    """The picture's tokens, and for each place from the prompt's last its logits and, for each block, how much of the
+    picture counted and where it looked, a mean over the heads."""
+    prompt, ids = text
+    read, places, seen = torch.tensor([prompt + ids]), slice(len(prompt) - 1, None), model.look(image(picture))
+    if isinstance(model, SimVLM):
+        prefix = torch.tensor([len(prompt)])
+        logits = model(read, image(picture), prefix)[0]
+        maps = torch.stack([look[0].mean(0).T for look in looks(model, read, image(picture), prefix)], 1)
+        shares = maps.sum(2)  # [T, layers]
+    else:
+        found = []
+        hooks = [
+            block.cross_attention.register_forward_hook(
+                lambda layer, given, _: found.append(layer.weights(given[0], given[1])[0].mean(0))
+            )
+            for block in model.decoder.blocks
+        ]
+        logits, maps = model(read, seen)[0], torch.stack(found, 1)  # [T, layers, 36]
+        for hook in hooks:
+            hook.remove()
+        shares = torch.stack([visual[0].mean(1) for visual, _ in model.gates(read, seen)], 1)
+    found = {"eye": seen.flatten(), "logits": logits[places], "shares": shares[places], "looks": maps[places]}
     return {name: tensor.numpy() for name, tensor in found.items()}
 
 
-def reading_of_page(page, picture: np.ndarray, ids: list[int]) -> dict[str, np.ndarray]:
+def reading_of_page(page, picture: np.ndarray, text: tuple[list, list]) -> dict[str, np.ndarray]:
     pixels = picture.flatten().tolist()
-    places = ask(page, "x.read(...a)", [pixels, ids])
+    places = ask(page, "x.read(...a)", [pixels, *text])
     found = {name: np.array([place[name] for place in places]) for name in places[0]}
     return {"eye": np.array(ask(page, "x.look(a)", pixels)), **found}
 
@@ -309,45 +325,47 @@ def differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dic
     return {name: float(np.abs(one[name] - other[name]).max()) for name in one}
 
 
-def text_about(scene, length: int | None = None) -> list[int]:
-    """A prompt and a true caption of the scene, as ids; several captions, up to `length`, if it is given."""
+def text_about(scene, length: int | None = None) -> tuple[list[int], list[int]]:
+    """A prompt and a true caption of the scene, as ids; several captions, up to `length` ids in all, if it is given."""
     said = captions(scene, 1 if length is None else 6, 0)
-    return TOKENIZER.sequences([[PROMPT, SEPARATOR, " ".join(said)]], end=False).ids[0].tolist()[:length]
+    prompt = TOKENIZER.sequences([[PROMPT, SEPARATOR]], end=False).ids[0].tolist()
+    return prompt, TOKENIZER.encode(" ".join(said))[: length and length - len(prompt)]
 
 
 @pytest.fixture(scope="module")
-def ask_page(window, place):
-    return opened(window, place / "ask.html", page_of(ask_explorer([RED_TRUCK, *map(street, range(3))])))
+def ask_page(window, place, name):
+    scenes = [RED_TRUCK, *map(street, range(3))]
+    return opened(window, place / f"{name}.html", page_of(ask_explorer(scenes, model=name)))
 
 
-def test_eye_logits_gates_and_attention_of_visualgpt_equal_torch(ask_page, trained):
+def test_eye_logits_shares_and_attention_of_each_speaker_equal_torch(ask_page, trained):
     for i, (scene, length) in enumerate([(RED_TRUCK, None), (street(0), None), (street(1), 64)]):
-        picture, ids = render(scene, 96), text_about(scene, length)
+        picture, text = render(scene, 96), text_about(scene, length)
         assert ask(ask_page, "x.pixels(a)", i) == picture.flatten().tolist(), "the page has the picture byte for byte"
-        expected = reading_of_torch(trained, picture, ids)
-        assert max(differences(reading_of_page(ask_page, picture, ids), expected).values()) < CLOSE
+        expected = reading_of_torch(trained, picture, text)
+        assert max(differences(reading_of_page(ask_page, picture, text), expected).values()) < CLOSE
         if i:
             continue
-        other = differences(reading_of_page(ask_page, picture[..., ::-1], ids), expected)
+        other = differences(reading_of_page(ask_page, picture[..., ::-1], text), expected)
         assert min(other.values()) > 10 * CLOSE, "red and blue exchanged must be noticed"
 
 
-def test_the_page_writes_torchs_caption_with_its_probabilities_and_gates(ask_page, trained):
+def test_the_page_writes_torchs_caption_with_its_probabilities_and_shares(ask_page, trained):
     for scene in (RED_TRUCK, street(0), street(2)):
         picture = render(scene, 96)
         expected = caption_of(trained, TOKENIZER, picture)
         found = ask(ask_page, "x.caption(a)", picture.flatten().tolist())
         assert [token["id"] for token in found] == [token["id"] for token in expected]
-        for name in ("p", "gate"):
-            assert np.allclose([t[name] for t in found], [t[name] for t in expected], rtol=0, atol=CLOSE)
+        for number in ("p", "share"):
+            assert np.allclose([t[number] for t in found], [t[number] for t in expected], rtol=0, atol=CLOSE)
         assert ask(ask_page, "x.decode(a)", [t["id"] for t in found]) == TOKENIZER.decode([t["id"] for t in found])
         ask(ask_page, "x.choose(a, false)", [RED_TRUCK, street(0), street(1), street(2)].index(scene))
         words = TOKENIZER.decode([t["id"] for t in expected]).split()
         pieces = np.array([len(TOKENIZER.encode(word)) for word in words])
-        gates = [expected[place]["gate"] for place in pieces.cumsum() - pieces]  # as notebook 10 draws them
+        shares = [expected[place]["share"] for place in pieces.cumsum() - pieces]  # as notebook 10 draws them
         labels = ask_page.locator(".explorer .words input").evaluate_all("all => all.map(i => i.ariaLabel)")
         assert [label.rpartition(": ")[0] for label in labels] == words
-        assert np.allclose([float(label.split()[-1]) for label in labels], gates, rtol=0, atol=0.006)
+        assert np.allclose([float(label.split()[-1]) for label in labels], shares, rtol=0, atol=0.006)
     assert ask(ask_page, "x.ready") < 0.01, "the shipped numbers differ from the stored ones by their rounding only"
 
 
@@ -363,13 +381,14 @@ def test_texts_come_back_from_their_ids(ask_page):
 
 def test_answers_have_torchs_probabilities_and_none_is_missed(ask_page, trained):
     ask(ask_page, "x.choose(1, false)")
-    seen = trained.look(image(render(street(0), 96)))
+    picture = image(render(street(0), 96))
+    seen = {"images": picture} if isinstance(trained, SimVLM) else {"seen": trained.look(picture)}
     for question in (*EXAMPLES, "zzz 日本 🚌?"):
         found = ask(ask_page, "x.answers(a)", question)["found"]
         texts = [answer["text"] for answer in found]
-        expected = answer_probabilities(trained, TOKENIZER, question, texts, seen=seen)
+        expected = answer_probabilities(trained, TOKENIZER, question, texts, **seen)
         assert np.allclose([answer["p"] for answer in found], [expected[text] for text in texts], rtol=0, atol=CLOSE)
-        known = answer_probabilities(trained, TOKENIZER, question, ANSWERS, seen=seen)
+        known = answer_probabilities(trained, TOKENIZER, question, ANSWERS, **seen)
         best = next(iter(known))
         assert best in texts or known[best] < max(found[-1]["p"], 2e-3)
         assert [a["p"] for a in found] == sorted((a["p"] for a in found), reverse=True) and len(found) <= 3
@@ -420,46 +439,61 @@ def test_any_question_gets_an_answer_or_a_reason(ask_page):
         assert reason in host.locator(".verdict").inner_text() and host.locator(".answers dt").count() == 0
 
 
-def test_a_random_model_is_computed_as_well(window, tmp_path):
+def test_a_random_model_is_computed_as_well(window, tmp_path, name):
     draw = torch.Generator().manual_seed(0)
-    empty = build_speaker(TOKENIZER.vocab_size, load_result("street-visualgpt")["configuration"]).state_dict()
+    empty = build_speaker(TOKENIZER.vocab_size, load_result(name)["configuration"]).state_dict()
 
-    def drawn(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    def drawn(key: str, tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_floating_point():
             return tensor
         x = torch.randn(tensor.shape, generator=draw)
         if tensor.ndim > 1:
-            return x / tensor[0].numel() ** 0.5 if "embedding" not in name else 0.5 * x
-        return x.abs() + 0.5 if name.endswith(("running_var", "weight")) else 0.3 * x
+            return x / tensor[0].numel() ** 0.5 if "embedding" not in key else 0.5 * x
+        return x.abs() + 0.5 if key.endswith(("running_var", "weight")) else 0.3 * x
 
-    state = {name: drawn(name, tensor) for name, tensor in empty.items()}
+    state = {key: drawn(key, tensor) for key, tensor in empty.items()}
     (tmp_path / "assets" / "models").mkdir(parents=True)
-    (tmp_path / "assets" / "models" / "street-visualgpt.js").write_text(state_script("street-visualgpt", state))
-    page, model = opened(window, tmp_path / "ask.html", page_of(ask_explorer([street(0)]))), visualgpt(state)
-    picture, ids = render(street(0), 96), text_about(street(0), 64)
-    assert max(differences(reading_of_page(page, picture, ids), reading_of_torch(model, picture, ids)).values()) < CLOSE
+    (tmp_path / "assets" / "models" / f"{name}.js").write_text(state_script(name, state))
+    page = opened(window, tmp_path / "ask.html", page_of(ask_explorer([street(0)], model=name)))
+    model, picture, text = speaker(name, state), render(street(0), 96), text_about(street(0), 64)
+    found = differences(reading_of_page(page, picture, text), reading_of_torch(model, picture, text))
+    assert max(found.values()) < CLOSE
     assert ask(page, "x.ready") > 10 * CLOSE, "the page must notice that these are not torch's weights"
     ask(page, "x.ask(a)", "is there a car?")
     assert page.locator(".explorer .verdict b").count() == 1
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("of", "right", "wrong"),
     [
-        ("beta > tau ? beta : 0", "beta"),
-        ("(value - 128) / 64", "value / 128"),
-        ("- w[`${norm}.running_mean`][j] * scale", "- 0"),
-        ('normed("ln_cross")', 'normed("ln_2")'),
+        ("street-visualgpt", "beta > tau ? beta : 0", "beta"),
+        ("street-visualgpt", "(value - 128) / 64", "value / 128"),
+        ("street-visualgpt", "- w[`${norm}.running_mean`][j] * scale", "- 0"),
+        ("street-visualgpt", 'part("ln_cross.weight")', 'part("ln_2.weight")'),
+        ("street-simvlm", "Math.floor(place / places) * width", "(place % places) * width"),
+        (
+            "street-simvlm",
+            "ids) => readTogether(w, settings, state, embeddings(w, settings, ids))",
+            "ids) => ids.reduce((s, id) => speaker.read(w, settings, s, id), state)",
+        ),
     ],
-    ids=["gate", "pixels", "batch norm", "layer norm"],
+    ids=[
+        "gate",
+        "pixels",
+        "batch norm",
+        "layer norm",
+        "rows",
+        "a prompt that may not look ahead",
+    ],
 )
-def test_a_broken_function_of_visualgpt_would_be_noticed(window, place, trained, right, wrong):
-    text = page_of(ask_explorer([RED_TRUCK]))
+def test_a_broken_function_of_a_speaker_would_be_noticed(window, place, of, right, wrong):
+    text = page_of(ask_explorer([RED_TRUCK], model=of))
     broken = text.replace(right, wrong)
     assert broken != text
-    page, picture, ids = opened(window, place / "wrong.html", broken), render(RED_TRUCK, 96), text_about(RED_TRUCK)
-    found = differences(reading_of_page(page, picture, ids), reading_of_torch(trained, picture, ids))
-    assert found["logits"] > 10 * CLOSE and found["gates"] > CLOSE
+    page, picture, told = opened(window, place / "wrong.html", broken), render(RED_TRUCK, 96), text_about(RED_TRUCK)
+    model = speaker(of, load_state(shipped(f"weights/{of}.safetensors")))
+    found = differences(reading_of_page(page, picture, told), reading_of_torch(model, picture, told))
+    assert found["logits"] > 10 * CLOSE and found["shares"] > CLOSE
 
 
 def test_without_its_weights_the_caption_of_torch_is_shown(chromium, tmp_path):
@@ -636,5 +670,7 @@ def test_what_cannot_be_shown_gets_a_sentence(streets):
         colour_explorer("RGB", (255, 0, 0))
     with pytest.raises(ValueError, match="scenes: 0 is not a number from 1 to 24"):
         ask_explorer([])
+    with pytest.raises(ValueError, match="model: 'alexnet' is not one of street-visualgpt, street-simvlm"):
+        ask_explorer([RED_TRUCK], model="alexnet")
     with pytest.raises(ValueError, match="'alexnet' does not run in a page"):
         model_script("alexnet")

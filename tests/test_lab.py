@@ -9,8 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 from skimage import data
 
 import course
@@ -209,3 +210,51 @@ def test_notebook_and_live_slides(page, lab):
     on_screen.get_by_role("heading", name="A notebook to try").wait_for()
     page.evaluate("window.jupyterapp.commands.execute('deck:stop')")
     page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="detached")
+
+
+EXPLORER = "-explorer"  # ends the name of each figure's class
+CONTROL = "[role=application], input[type=range], input[type=radio]:checked"  # what arrow keys move
+
+
+def has_explorers(path: Path) -> bool:
+    return EXPLORER in path.read_text(encoding="utf-8")
+
+
+def shown_after(page: Page, figure: Locator, before: bytes) -> bytes:
+    """A picture of the figure once it is another than `before`."""
+    for _ in range(50):
+        if (after := figure.screenshot(animations="disabled")) != before:
+            return after
+        page.wait_for_timeout(200)
+    raise AssertionError("the figure shows what it showed before the key")
+
+
+@pytest.mark.parametrize("path", [p for p in find_notebooks([]) if has_explorers(p)], ids=lambda path: path.stem)
+def test_each_figure_that_computes_in_the_page_answers_a_key_on_live_slides(page, lab, folder, path):
+    """As an instructor meets them who opens a trusted notebook and goes to the slides: no cell has run."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookNotary(data_dir=str(folder / "JUPYTER_DATA_DIR")).sign(notebook)
+    nbformat.write(notebook, folder / f"live_{path.name}")
+    cells = [i for i, cell in enumerate(notebook.cells) if EXPLORER in str(cell.get("outputs", ""))]
+    page.goto(f"{lab}/tree/live_{path.name}?reset")
+    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
+    for cell in cells:
+        page.evaluate(
+            """async cell => {
+                const app = window.jupyterapp, panel = app.shell.currentWidget;
+                await panel.context.ready;
+                panel.content.activeCellIndex = cell;
+                await app.commands.execute('deck:toggle');
+            }""",
+            cell,
+        )
+        figure = page.locator(f".jp-deck-mod-onscreen [class*='{EXPLORER}'][role=group]").first
+        figure.wait_for()
+        page.evaluate("figure => figure.explorer.ready", figure.element_handle())
+        control = figure.locator(CONTROL).first
+        control.focus()
+        before = figure.screenshot(animations="disabled")
+        page.keyboard.press("ArrowRight")
+        shown_after(page, figure, before)
+        page.evaluate("window.jupyterapp.commands.execute('deck:stop')")
+        page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="detached")

@@ -26,6 +26,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 from tools import ROOT, find_notebooks, slides
+from tools.accessible import barriers
 from tools.browser import BrowserMissing, launch, watched_page
 from tools.github import PLACEHOLDER, launchers, repository
 
@@ -204,10 +205,16 @@ def open_page(tab: Page, path: Path) -> None:
 
 
 def check(browser: Browser, path: Path) -> list[str]:
-    """Open a page of the site, from a wide screen to a phone; return what is wrong with it, one sentence each."""
+    """Open a page of the site, from a wide screen to a phone; return what is wrong with it, one sentence each.
+
+    axe judges it in the light and in the dark.
+    """
     problems = []
     with watched_page(browser, 1600, 800) as (tab, seen):
         open_page(tab, path)
+        for scheme in ("dark", "light"):
+            tab.emulate_media(color_scheme=scheme)
+            problems += [f"{scheme}: {barrier}" for barrier in barriers(tab)]
         for width in (1600, 1280, 390):
             tab.set_viewport_size({"width": width, "height": 800})
             wide = tab.evaluate("document.documentElement.scrollWidth")

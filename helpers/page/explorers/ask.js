@@ -1,4 +1,5 @@
-// Caption and ask: what VisualGPT writes about a street, word by word, and its answers. See ask.py for the data.
+// Caption and ask: what a model writes about a street, word by word, and its answers. See ask.py for the data. `speaker`,
+// of visualgpt.js or simvlm.js, is the model.
 
 const STYLE = `
   .scene { flex: 0 0 302px; } .said { flex: 1 1 560px; min-width: 280px; max-width: 100%; }
@@ -19,7 +20,7 @@ const STYLE = `
   .bars span, .key i { width: 14px; background: var(--faint); display: flex; align-items: flex-end; border-radius: 2px; }
   .bars i { display: block; width: 100%; border-radius: 2px; }
   .p i, .key .p, .share i { background: var(--accent); }
-  .gate i, .key .gate { background: repeating-linear-gradient(45deg, var(--second) 0 3px, var(--paper) 3px 5px);
+  .seen i, .key .seen { background: repeating-linear-gradient(45deg, var(--second) 0 3px, var(--paper) 3px 5px);
     box-shadow: inset 0 0 0 1.5px var(--second); }
   .key { margin: 0; font-size: 15px; color: var(--quiet); }
   .key i { display: inline-block; height: 13px; margin: 0 2px 0 10px; vertical-align: -1px; }
@@ -45,7 +46,7 @@ const LAYOUT = `<div class="figure">
   <div class="said">
     <div class="row"><p class="title">The model writes</p>
       <button type="button" class="again">▶ write it again</button>
-      <p class="key"><i class="p"></i>probability of the word<i class="gate"></i>its gate for the picture (full height: 1)</p></div>
+      <p class="key"><i class="p"></i>probability of the word<i class="seen"></i><span class="meant"></span> (full height: 1)</p></div>
     <fieldset class="words" aria-label="The caption, word by word"></fieldset>
     <p class="note detail"></p>
     <div class="ask"><div class="asked">
@@ -58,8 +59,8 @@ const LAYOUT = `<div class="figure">
 const HINT = "Point at a word, or move to it with Tab and the arrow keys: the picture shows where the model looked.";
 const PACE = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 220; // milliseconds a word
 
-/** The tokens of a text as its words: {text, p, gate, gates, looks, rivals}. The probability of a word is the product of
- *  its pieces'; gates and attention are those of the place that chose the first piece. */
+/** The tokens of a text as its words: {text, p, share, shares, looks, rivals}. The probability of a word is the product of
+ *  its pieces'; how much of the picture counted, and where, is that of the place that chose the first piece. */
 function words(steps, { pieces, specials, eot }, decode) {
   const found = [];
   for (const step of steps) {
@@ -95,6 +96,7 @@ async function mount(host, data) {
     label.append(radio, document.createElement("canvas"));
     return { radio, canvas: label.lastChild };
   });
+  find(".meant").textContent = data.share.key;
   for (const text of data.examples) {
     const button = find(".examples").appendChild(Object.assign(document.createElement("button"), { type: "button", textContent: text }));
     button.addEventListener("click", () => { input.value = text; ask(); });
@@ -112,9 +114,9 @@ async function mount(host, data) {
   }
   function tell(word) {
     labels().forEach((label, i) => label.classList.toggle("lit", caption[i] === word));
-    const gates = word?.gates ? `, in blocks 1 to ${word.gates.length}: ${word.gates.map(gate => gate.toFixed(2)).join(", ")}` : "";
+    const shares = word?.shares ? `, in blocks 1 to ${word.shares.length}: ${word.shares.map(share => share.toFixed(2)).join(", ")}` : "";
     const rivals = word?.rivals?.map(({ text, p }) => `${text} ${percent(p)}`).join(", ");
-    find(".detail").textContent = !word ? HINT : `“${word.text}”: probability ${percent(word.p)}; gate ${word.gate.toFixed(2)}${gates}. `
+    find(".detail").textContent = !word ? HINT : `“${word.text}”: probability ${percent(word.p)}; ${data.share.name} ${word.share.toFixed(2)}${shares}. `
       + (rivals ? `It might have gone on with: ${rivals}.` : "");
   }
   const labels = () => [...find(".words").children];
@@ -129,10 +131,10 @@ async function mount(host, data) {
     for (const word of caption) {
       const label = find(".words").appendChild(document.createElement("label"));
       label.innerHTML = `<input type="radio" name="word" class="unseen"><span></span><span class="bars" aria-hidden="true">`
-        + `<span class="p"><i style="height: ${100 * word.p}%"></i></span><span class="gate"><i style="height: ${100 * word.gate}%"></i></span></span>`;
+        + `<span class="p"><i style="height: ${100 * word.p}%"></i></span><span class="seen"><i style="height: ${100 * word.share}%"></i></span></span>`;
       const [radio, text] = label.children;
       text.textContent = word.text;
-      radio.setAttribute("aria-label", `${word.text}: probability ${percent(word.p)}, gate ${word.gate.toFixed(2)}`);
+      radio.setAttribute("aria-label", `${word.text}: probability ${percent(word.p)}, ${data.share.name} ${word.share.toFixed(2)}`);
       radio.addEventListener("focus", () => point(word));
       radio.addEventListener("change", () => point(word));
       label.addEventListener("pointerenter", () => point(word));
@@ -144,15 +146,15 @@ async function mount(host, data) {
 
   /** What the model makes of a picture: the places that it looks at, and the words of its caption. */
   function read(pixels) {
-    const seen = look(weights, settings, pixels), start = unread(weights, settings, seen);
-    const steps = [...written(weights, settings, readTokens(weights, settings, start, ids(prompt)), told.eot)];
+    const start = speaker.start(weights, settings, speaker.look(weights, settings, pixels));
+    const steps = [...written(speaker, weights, settings, speaker.prompt(weights, settings, start, ids(prompt)), told.eot)];
     const all = steps.map(step => {
       const p = softmax(step.logits), order = [...p.keys()].sort((a, b) => p[b] - p[a]).filter(id => id !== step.id);
       const rivals = order.slice(0, 3).filter(id => p[id] >= 0.005);
       const name = id => id === told.eot ? "the end" : `“${decode([id])}”`;
-      return { ...step, gate: mean(step.gates), rivals: rivals.map(id => ({ text: name(id), p: p[id] })) };
+      return { ...step, share: mean(step.shares), rivals: rivals.map(id => ({ text: name(id), p: p[id] })) };
     });
-    return { seen, start, steps: all, caption: words(all, told, decode) };
+    return { start, steps: all, caption: words(all, told, decode) };
   }
   /** Write the caption again, a word a turn, unless another street or turn comes between. */
   async function write() {
@@ -185,13 +187,14 @@ async function mount(host, data) {
 
   /** The most probable answers to a question about the street that is shown, or the reason why there are none. */
   function answers(question) {
-    const asked = ids(question), room = settings.length - 4; // an answer needs a few places of its own
     if (!weights) return { reason: "" };
+    const asked = ids(question), { start } = readings.get(scene);
+    const room = settings.length - start.length - 4; // an answer needs a few places of its own
     if (!question) return { reason: "Type a question and press Enter." };
     if (asked.length > room) return { reason: `This question has ${asked.length} pieces, the model reads ${room} at most: shorten it.` };
-    const state = readTokens(weights, settings, readings.get(scene).start, asked);
-    const found = likeliest(weights, settings, state, told.eot, data.shown).map(({ ids, p }) => ({ text: decode(ids), p }));
-    return { found, looks: state.looks, gate: mean(state.gates) };
+    const state = speaker.prompt(weights, settings, start, asked);
+    const found = likeliest(speaker, weights, settings, state, told.eot, data.shown).map(({ ids, p }) => ({ text: decode(ids), p }));
+    return { found, looks: state.looks };
   }
   function answer() {
     const question = input.value.trim(), { reason, found = [], looks } = answers(question), best = found[0];
@@ -231,29 +234,28 @@ async function mount(host, data) {
     input.value = data.question;
     await choose(0, false); // torch's caption, until the model is there
     try {
-      weights = await weightsOf("street-visualgpt");
+      weights = await weightsOf(data.model);
     } catch (error) {
       problem.textContent = `Other streets and questions need the model, which is not here: ${error.message}.`;
       return null;
     }
     await choose(scene, false);
     const own = readings.get(0)?.steps ?? read(pictures[0]).steps;
-    return Math.max(...data.known.map(({ id, p, gate }, i) => own[i]?.id === id
-      ? Math.max(Math.abs(own[i].p - p), Math.abs(own[i].gate - gate)) : 1));
+    return Math.max(...data.known.map(({ id, p, share }, i) => own[i]?.id === id
+      ? Math.max(Math.abs(own[i].p - p), Math.abs(own[i].share - share)) : 1));
   }
   // What a test, or a curious reader in the browser's console, can ask.
   host.explorer = {
     choose, write, answers,
     ask: question => { input.value = question; ask(); },
-    look: pixels => [...look(weights, settings, pixels)],
-    read: (pixels, ids) => {
-      let state = unread(weights, settings, look(weights, settings, pixels));
-      return ids.map(id => {
-        state = readToken(weights, settings, state, id);
-        return { logits: [...state.logits], gates: state.gates, looks: state.looks };
-      });
+    look: pixels => [...speaker.look(weights, settings, pixels)],
+    read: (pixels, prompt, ids) => {
+      const start = speaker.start(weights, settings, speaker.look(weights, settings, pixels));
+      const states = [speaker.prompt(weights, settings, start, prompt)];
+      for (const id of ids) states.push(speaker.read(weights, settings, states.at(-1), id));
+      return states.map(({ logits, shares, looks }) => ({ logits: [...logits], shares, looks }));
     },
-    caption: pixels => read(Uint8Array.from(pixels)).steps.map(({ id, p, gate }) => ({ id, p, gate })),
+    caption: pixels => read(Uint8Array.from(pixels)).steps.map(({ id, p, share }) => ({ id, p, share })),
     ids, decode,
     pixels: index => [...pictures[index]],
     get state() { return { scene, words: caption.map(({ text }) => text), shown: find(".looks").textContent }; },

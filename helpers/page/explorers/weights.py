@@ -19,7 +19,7 @@ from helpers.weights.pretrained import load
 from helpers.weights.store import load_result, load_state, shipped
 from helpers.worlds.tokenizer import SPECIALS, StreetTokenizer
 
-MODELS = ("street-clip", "street-visualgpt", "street-vit")
+MODELS = ("street-clip", "street-simvlm", "street-visualgpt", "street-vit")
 
 
 def pack(numbers: np.ndarray) -> str:
@@ -97,15 +97,34 @@ def visualgpt_settings() -> dict[str, Any]:
     model, decoder = shipped_model.model, shipped_model.model.decoder
     if any(type(block.fuse) is not SRAU for block in decoder.blocks):
         raise ValueError("street-visualgpt: the page computes the fusion 'srau' only")
+    return _eye_settings(model.side, model.eye[0], decoder, shipped_model.tokenizer) | {
+        "tau": decoder.blocks[0].fuse.tau
+    }
+
+
+def simvlm_settings() -> dict[str, Any]:
+    """What the page must know of `street-simvlm` beside its weights: sizes, the tokenizer.
+
+    Raises ValueError if its picture sees the text: the page reads a picture once for all texts.
+    """
+    shipped_model = load("street-simvlm")
+    model, decoder = shipped_model.model, shipped_model.model.decoder
+    if model.picture_sees_text or not hasattr(model.eye, "__getitem__"):
+        raise ValueError("street-simvlm: the page computes a convolutional eye, whose tokens see no text, only")
+    return _eye_settings(model.side, model.eye[0], decoder, shipped_model.tokenizer) | {
+        "places": model.row_embedding.shape[0]
+    }
+
+
+def _eye_settings(side: int, convolutions: Any, decoder: Any, tokenizer: StreetTokenizer) -> dict[str, Any]:
     return {
-        "side": model.side,
-        "strides": [block.conv1.stride[0] for block in model.eye[0].blocks],
+        "side": side,
+        "strides": [block.conv1.stride[0] for block in convolutions.blocks],
         "layers": len(decoder.blocks),
         "heads": decoder.blocks[0].self_attention.heads,
         "width": decoder.token_embedding.embedding_dim,
         "length": decoder.position_embedding.num_embeddings,
-        "tau": decoder.blocks[0].fuse.tau,
-        "tokenizer": _tokenizer_settings(shipped_model.tokenizer),
+        "tokenizer": _tokenizer_settings(tokenizer),
     }
 
 

@@ -182,7 +182,7 @@ async function mount(host, data) {
     const list = find(`.words.${kind}`);
     list.addEventListener("pointerleave", () => { pointed = null; point(); });
     list.addEventListener("focusin", () => point());
-    list.addEventListener("focusout", event => event.relatedTarget?.name !== kind && pause(0).then(point));
+    list.addEventListener("focusout", event => event.relatedTarget?.name !== kind && point());
     for (const text of data.examples[kind]) {
       const button = made(find(`.examples.${kind}`), "button", { type: "button", textContent: text });
       button.addEventListener("click", () => enter(kind, text));

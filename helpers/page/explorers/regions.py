@@ -1,4 +1,4 @@
-"""Two streams by hand: `street-vilbert` in the page says which street a sentence belongs to, answers, and where it looks."""
+"""Two streams by hand: `street-vilbert` in the page says which street a sentence belongs to, and answers questions."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from helpers.worlds.street.sample import scenes as sampled
 from helpers.worlds.street.scene import Scene
 
 SENTENCES = (
+    "a red truck",
     "a blue bus to the left of a red car",
     "a red bus to the left of a blue car",
-    "a red truck",
     "a street with palm trees",
     "a snowy street",
 )
 QUESTIONS = (
+    LECTURE_QUESTIONS[2],
+    "who drives the bus?",
     "what colour is the car?",
     "how many trees are there?",
     "is the bus to the left or to the right of the car?",
-    LECTURE_QUESTIONS[2],
-    "who drives the bus?",
 )
 SIDE = 224  # pixels of a picture to look at; the model sees 96
 
@@ -47,9 +47,9 @@ def regions_explorer(
     asked: Sequence[str] = QUESTIONS,
     layer: int = 1,
     inline: bool = False,
-    alt: str = "Two streams by hand: a street with a frame around each region; a sentence, with the probability that it "
-    "belongs to each of several streets; and a question with the most probable answers. Each word lights the regions "
-    "where it looks",
+    alt: str = "Two streams by hand: a street with a frame around each region; a sentence and the probability that it "
+    "belongs to each of several streets; a question and the most probable answers; each word lights up the regions at "
+    "which it looks",
 ) -> HTML:
     """Return the interactive figure for some scenes of the street world.
 
@@ -71,10 +71,11 @@ def regions_explorer(
     # Each street has a seed of its own, or the detector would err at the same region of all of them.
     pictures, seen = zip(*(look_at(scene, SIDE, seed) for seed, scene in enumerate(scenes)), strict=True)
     there = [one.regions.real[0] for one in seen]
+    features = torch.cat([one.regions.features[0, real] for one, real in zip(seen, there, strict=True)])
     data = {
         "pictures": sprite(pictures, 6, 80),
         "columns": 6,
-        "features": pack(torch.cat([one.regions.features[0, real] for one, real in zip(seen, there, strict=True)]).numpy()),
+        "features": pack(features.numpy()),
         "scenes": [
             {
                 "text": caption(scene, np.random.default_rng(seed), "everything"),

@@ -17,9 +17,10 @@ from helpers.files import DATA
 from helpers.models.visualgpt import SRAU
 from helpers.weights.pretrained import load
 from helpers.weights.store import load_result, load_state, shipped
+from helpers.worlds.street.questions import ANSWERS
 from helpers.worlds.tokenizer import SPECIALS, StreetTokenizer
 
-MODELS = ("street-clip", "street-simvlm", "street-visualgpt", "street-vit")
+MODELS = ("street-clip", "street-simvlm", "street-vilbert", "street-visualgpt", "street-vit")
 
 
 def pack(numbers: np.ndarray) -> str:
@@ -125,6 +126,20 @@ def _eye_settings(side: int, convolutions: Any, decoder: Any, tokenizer: StreetT
         "width": decoder.token_embedding.embedding_dim,
         "length": decoder.position_embedding.num_embeddings,
         "tokenizer": _tokenizer_settings(tokenizer),
+    }
+
+
+def vilbert_settings() -> dict[str, Any]:
+    """What the page must know of `street-vilbert` beside its weights: sizes, the list of answers, the tokenizer."""
+    shipped_model = load("street-vilbert")
+    model = shipped_model.model
+    return {
+        "heads": model.co_layers[0].co_attention.heads,
+        "textLayers": len(model.text_blocks),
+        "coLayers": len(model.co_layers),
+        "length": model.position_embedding.num_embeddings,
+        "answers": list(ANSWERS),
+        "tokenizer": _tokenizer_settings(shipped_model.tokenizer),
     }
 
 

@@ -46,6 +46,7 @@ from helpers.worlds.table.lessons import (
     moment,
     more_questions,
     more_tasks,
+    step_of,
 )
 from helpers.worlds.table.planner import next_step
 from helpers.worlds.table.scene import Scene
@@ -246,7 +247,9 @@ class Answered:
 
     @property
     def right(self) -> bool:
-        """Whether it is the answer, letter by letter."""
+        """Whether it is the answer, letter by letter; of a step, whether the step is, whatever was thought before."""
+        if self.lesson.kind == "step":
+            return step_of(self.said) == step_of(self.lesson.answer)
         return self.said == self.lesson.answer
 
 

@@ -16,7 +16,7 @@ from helpers.worlds.table.instructions import TASKS, WORDINGS, Fact, holds, reac
 from helpers.worlds.table.motion import motion
 from helpers.worlds.table.planner import LONGEST, next_step, plan
 from helpers.worlds.table.sample import HELD_OUT, sample_scene
-from helpers.worlds.table.scene import HOME, SIDES, Gripper, Scene, Thing
+from helpers.worlds.table.scene import HOME, SIDES, Gripper, Scene, Thing, at_edge
 from helpers.worlds.table.skills import (
     ASIDE,
     DONE,
@@ -237,6 +237,19 @@ def test_asking_again_reaches_the_goal_in_spite_of_slips_and_disturbances(seed: 
         if taken in (1, 4):
             scene = disturb(scene, draws)
     assert reached(scene, task.goal)
+
+
+def test_no_task_becomes_impossible_by_where_a_block_lands() -> None:
+    """What is put aside lands by chance; a row of bowls along the edge is refused before anybody begins."""
+    for i in range(3_000):
+        task = sample_task(rng(i), kind="push")
+        for seed in range(3):
+            assert plan(task.scene, task.goal, rng(seed))[-1] == DONE
+    bowls = [Thing("bowl", colour, x, 0.84) for colour, x in (("red", 0.17), ("green", 0.5), ("blue", 0.83))]
+    scene = Scene((*bowls, Thing("block", "pink", 0.17, 0.84, 0), Thing("block", "white", 0.5, 0.5)))
+    (side,) = (side for side in ("front", "back") if at_edge(scene.area(1), side))
+    with pytest.raises(Refusal, match="is in the way"):
+        read(scene, f"push the pink block to the {side} edge")
 
 
 def test_without_asking_again_slips_spoil_the_plan() -> None:

@@ -15,14 +15,14 @@ import torch
 from helpers.models.palm_e import PalmE, answer
 from helpers.worlds.table.drawing.render import masks
 from helpers.worlds.table.env import TableEnv
-from helpers.worlds.table.lessons import Lesson, needs_start, plan_prompt, step_prompt
+from helpers.worlds.table.lessons import THEN, Lesson, needs_start, plan_prompt, step_of, step_prompt
 from helpers.worlds.table.scene import MAX_THINGS, Scene
 from helpers.worlds.table.sentences import seen, sentences, turn
 from helpers.worlds.table.skills import DONE, Refusal, read_step
 from helpers.worlds.table.state import state_vector
 from helpers.worlds.tokenizer import StreetTokenizer
 
-LONGEST_ANSWER = {"step": 20, "plan": 100, "caption": 90}  # tokens; every other answer is short
+LONGEST_ANSWER = {"step": 120, "plan": 100, "caption": 90}  # tokens; every other answer is short
 _SHORT = 8
 LONGEST_PROMPT = 96  # tokens; twice as many as the longest instruction of the table world with its history has
 
@@ -39,10 +39,11 @@ class Observation:
 
 @dataclass(frozen=True)
 class Said:
-    """A text of the robot, and how probable it thought it."""
+    """A text of the robot, and how probable it thought it; of a step also what it looked up before."""
 
     text: str
     probability: float
+    thought: str = ""
 
 
 def patch_masks(scene: Scene, size: int, seed: int, patch: int) -> np.ndarray:
@@ -108,6 +109,11 @@ class Robot:
         probability = written.probability.tolist()
         return [Said(self.tokenizer.decode(ids), p) for ids, p in zip(written.ids, probability, strict=True)]
 
+    def next_steps(self, prompts: Sequence[str], pictures: Sequence[Sequence[Observation]]) -> list[Said]:
+        """The next step for each prompt of `step_prompt`, after what the robot looked up in its pictures."""
+        said = self.answer(prompts, pictures, LONGEST_ANSWER["step"])
+        return [Said(step_of(one.text), one.probability, one.text.rpartition(THEN)[0]) for one in said]
+
     def _cut(self, prompt: str) -> str:
         ids = self.tokenizer.encode(prompt)
         return prompt if len(ids) <= LONGEST_PROMPT else self.tokenizer.decode(ids[:LONGEST_PROMPT])
@@ -147,7 +153,7 @@ def play(robot: Robot, envs: Sequence[TableEnv], seeds: Sequence[int], closed: b
         shown = [[o, o] if needs_start(e.kind) else [o] for o, e in zip(starts, episodes, strict=True)]
         for episode, said in zip(episodes, robot.answer(prompts, shown, LONGEST_ANSWER["plan"]), strict=True):
             episode.said.append(said)
-            plans.append(said.text.split("; "))
+            plans.append(said.text.split(THEN))
     running = list(range(len(episodes)))
     while running:
         texts = _next_steps(robot, envs, episodes, starts, running) if closed else [_next(plans[i]) for i in running]
@@ -173,7 +179,7 @@ def _next_steps(
         now = _look(envs[i])
         prompts.append(step_prompt(episodes[i].instruction, [told["step"] for told in episodes[i].told]))
         shown.append([starts[i], now] if needs_start(episodes[i].kind) else [now])
-    said = robot.answer(prompts, shown, LONGEST_ANSWER["step"])
+    said = robot.next_steps(prompts, shown)
     for i, one in zip(running, said, strict=True):
         episodes[i].said.append(one)
     return [one.text for one in said]

@@ -11,7 +11,7 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
-from helpers.models.robot import LONGEST_ANSWER, Observation, Robot, Said
+from helpers.models.robot import Observation, Robot, Said
 from helpers.worlds.table.captions import caption
 from helpers.worlds.table.disturbances import disturb
 from helpers.worlds.table.drawing.render import render
@@ -107,7 +107,7 @@ class Table:
     def _ask(self) -> None:
         shown = [self._start, self._look()] if needs_start(self.kind) else [self._look()]
         prompt = step_prompt(self.instruction, self._history)
-        (self.said,) = self.robot.answer([prompt], [shown], LONGEST_ANSWER["step"])
+        (self.said,) = self.robot.next_steps([prompt], [shown])
 
 
 def playground(

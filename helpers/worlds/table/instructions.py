@@ -202,6 +202,10 @@ def _edge(scene: Scene, a: int, side: str) -> Fact:
         base = scene.base_in(area)
         if base is not None and scene.things[base].kind == "bowl":
             raise Refusal(f"{scene.the(base)} is in the way")
+    # What stands on something is put aside first, and where it lands depends on chance.
+    edge = [scene.base_in(area) for area in AREAS if at_edge(area, side)]
+    if all(base is not None and scene.things[base].kind == "bowl" for base in edge):
+        raise Refusal(f"{scene.the(edge[0])} is in the way")
     return Fact("edge", a, side)
 
 

@@ -22,7 +22,7 @@ from helpers.worlds.table.disturbances import disturb
 from helpers.worlds.table.drawing.render import SIZES, render
 from helpers.worlds.table.episode import Task, instruction, sample_task
 from helpers.worlds.table.instructions import TASKS, WORDINGS, Goal, read, say
-from helpers.worlds.table.planner import LONGEST, next_step, plan
+from helpers.worlds.table.planner import LONGEST, looks, next_step, plan
 from helpers.worlds.table.questions import affordance, questions, success
 from helpers.worlds.table.sample import HELD_OUT, generator
 from helpers.worlds.table.scene import AREAS, COLOURS, MAX_THINGS, SIDES, Scene
@@ -32,9 +32,9 @@ KINDS = ("step", "plan", "question", "affordance", "success", "caption")
 PICTURES = 3  # of an episode: its start, a moment, and the moment after
 LESSONS = 6  # of a picture
 SLIPS, DISTURBED = 0.25, 0.15  # how often a step fails, and how often something else happens, while one learns
-PLANS = 8  # so often a whole plan is looked for
 REMEMBERED = 2  # steps of the history that are told again
 CAPTION = "describe the table."
+THEN = "; "  # between the steps of a plan, and the parts of a thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,28 @@ def answer_to(scene: Scene, instruction: str) -> str:
         return str(reason)
 
 
+def thought(scene: Scene, goal: Goal) -> str:
+    """What the oracle looks up before the next step towards the goal, and then the step, or why there is none."""
+    try:
+        step = step_words(scene, next_step(scene, goal))
+    except Refusal as reason:
+        step = str(reason)
+    return THEN.join([*looks(scene, goal), step])
+
+
+def thought_about(scene: Scene, instruction: str) -> str:
+    """The same for an instruction in words, which may ask for what there is not."""
+    try:
+        return thought(scene, read(scene, instruction)[1])
+    except Refusal as reason:
+        return str(reason)
+
+
+def step_of(text: str) -> str:
+    """The step at the end of a thought."""
+    return text.rpartition(THEN)[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Three tables of an episode, and what was done between the last two."""
@@ -99,7 +121,7 @@ def moment(split: str, seed: int, episode: int) -> Moment:
     rng = generator(f"moment {split}", seed, episode)
     task = sample_task(rng, split)
     scene, history = task.scene, []
-    for _ in range(int(rng.random() * min(LONGEST, 1 + _steps_to(scene, task.goal, rng)))):
+    for _ in range(int(rng.random() * min(LONGEST, 1 + len(plan(scene, task.goal, rng))))):
         try:
             step = next_step(scene, task.goal)
         except Refusal:
@@ -113,13 +135,6 @@ def moment(split: str, seed: int, episode: int) -> Moment:
     step = _tried(scene, task, rng)
     after, succeeded = attempt(scene, step, rng, 0.5)
     return Moment(task, (task.scene, scene, after), step, succeeded, tuple(history))
-
-
-def _steps_to(scene: Scene, goal: Goal, rng: np.random.Generator) -> int:
-    try:
-        return len(plan(scene, goal, rng))
-    except Refusal:  # where a block lands that is put aside depends on chance, and it may end among bowls
-        return LONGEST
 
 
 def _tried(scene: Scene, task: Task, rng: np.random.Generator) -> Step:
@@ -145,11 +160,7 @@ def lessons(split: str, seed: int, number: int) -> list[Lesson]:
     rng = generator(f"lessons {split}", seed, number)
     scene, start = at.scenes[role], (-role, 0) if needs_start(at.task.kind) else (0,)
     history = [*at.history, step_words(at.scenes[1], at.step)] if role == 2 else list(at.history) if role else []
-    try:
-        words = step_words(scene, next_step(scene, at.task.goal))
-    except Refusal as reason:
-        words = str(reason)
-    found = [Lesson("step", step_prompt(at.task.instruction, history), words, start)]
+    found = [Lesson("step", step_prompt(at.task.instruction, history), thought(scene, at.task.goal), start)]
     asked = questions(scene, rng)
     order = rng.permutation(len(asked)).tolist()
     found += [Lesson("question", asked[k].question, asked[k].answer) for k in order[:2]]
@@ -160,7 +171,7 @@ def lessons(split: str, seed: int, number: int) -> list[Lesson]:
         found.append(Lesson("plan", plan_prompt(at.task.instruction), _whole_plan(at.task)))
     elif role == 1:
         text = _impossible(scene, rng)
-        found.append(Lesson("step", step_prompt(text, []), answer_to(scene, text)))
+        found.append(Lesson("step", step_prompt(text, []), thought_about(scene, text)))
     else:
         asked_of = success(at.scenes[1], at.step, at.succeeded)
         found.append(Lesson("success", asked_of.question, asked_of.answer, (-1, 0)))
@@ -179,25 +190,16 @@ def more_tasks(scene: Scene, rng: np.random.Generator, n: int) -> list[Lesson]:
     kinds = [kind for kind in TASKS if not needs_start(kind)]
     texts = [text for _ in range(n) if (text := instruction(scene, pick(rng, kinds), rng))]
     return [Lesson("affordance", possible.question, possible.answer)] + [
-        Lesson("step", step_prompt(text, []), answer_to(scene, text)) for text in texts
+        Lesson("step", step_prompt(text, []), thought_about(scene, text)) for text in texts
     ]
 
 
 def _whole_plan(task: Task) -> str:
-    """All steps as one answer, or why there are none.
-
-    Where a block lands that is put aside depends on chance, and a bowl may then be in its way: another try may succeed.
-    """
-    for seed in range(PLANS):
-        rng = np.random.default_rng(seed)
-        scene, words = task.scene, []
-        try:
-            for step in plan(scene, task.goal, rng):
-                words.append(step_words(scene, step))
-            return "; ".join(words)
-        except Refusal as reason:
-            refused = str(reason)
-    return refused
+    scene, words = task.scene, []
+    rng = np.random.default_rng(0)
+    for step in plan(scene, task.goal, rng):
+        words.append(step_words(scene, step))
+    return THEN.join(words)
 
 
 _IMPOSSIBLE = ("absent", "bowl", "itself", "nonsense", "any")

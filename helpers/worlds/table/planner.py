@@ -34,6 +34,68 @@ def plan(scene: Scene, goal: Goal, rng: np.random.Generator) -> list[Step]:
     raise Refusal("that takes too many steps")
 
 
+def looks(scene: Scene, goal: Goal) -> list[str]:
+    """What one looks up, one thing after another, to find the next step: "on red block: green block".
+
+    For each fact of the goal, up to the first that does not hold, whether it holds; and then what is in its way.
+    """
+    found: list[str] = []
+    for fact in goal:
+        found += _holding(scene, fact)
+        if not holds(scene, fact):
+            found += _in_the_way(scene, fact)
+            break
+    return list(dict.fromkeys(found))
+
+
+def _holding(scene: Scene, fact: Fact) -> list[str]:
+    if fact.kind == "free":
+        return _on(scene, fact.thing)
+    here = [f"{scene.name(fact.thing)}: {scene.area(fact.thing)}"] if fact.kind in ("at", "edge") else []
+    return [*here, _under(scene, fact.thing)]
+
+
+def _in_the_way(scene: Scene, fact: Fact) -> list[str]:
+    found = _on(scene, fact.thing)
+    if scene.top(fact.thing) != fact.thing:
+        return found
+    if fact.kind == "on":
+        found += _on(scene, fact.target)
+        below: int | None = fact.target  # how high the target is, and whether it lies in a bowl
+        while below is not None and scene.things[below].kind == "block":
+            found.append(_under(scene, below))
+            below = scene.things[below].on
+    elif fact.kind == "at":
+        found += _at(scene, fact.target)
+    elif fact.kind == "edge" and scene.things[fact.thing].on is None:
+        area = neighbour(scene.area(fact.thing), fact.target)
+        found += _at(scene, area)
+        base = scene.base_in(area)
+        if base is not None and scene.things[base].kind == "bowl":
+            for area in (area for area in AREAS if at_edge(area, fact.target)):
+                found += _at(scene, area)
+    return found
+
+
+def _under(scene: Scene, i: int) -> str:
+    below = scene.things[i].on
+    return f"under {scene.name(i)}: {'table' if below is None else scene.name(below)}"
+
+
+def _on(scene: Scene, i: int) -> list[str]:
+    """What stands on a thing, and on that, up to the top."""
+    found = []
+    while (above := scene.above(i)) is not None:
+        found.append(f"on {scene.name(i)}: {scene.name(above)}")
+        i = above
+    return [*found, f"on {scene.name(i)}: nothing"]
+
+
+def _at(scene: Scene, area: str) -> list[str]:
+    base = scene.base_in(area)
+    return [f"at {area}: nothing"] if base is None else [f"at {area}: {scene.name(base)}", *_on(scene, base)]
+
+
 def _towards(scene: Scene, fact: Fact) -> Step:
     i, target = fact.thing, fact.target
     if (top := scene.top(i)) != i:

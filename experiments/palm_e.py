@@ -59,7 +59,8 @@ CONFIGURATION = {"language": LANGUAGE, "encoder": "grid", **GRID}
 WORDS = 0.03  # the share of the steps in which only text is read
 TEXTS = 8  # so many times as many texts as pictures are in a batch: they are shorter
 ASKED = 0.35  # the share of the steps, the next, in which it is only described and asked what is there
-FIRST_QUESTIONS, QUESTIONS = 9, 4  # of a picture, at most, then and later, drawn anew whenever it is seen
+FIRST_QUESTIONS, QUESTIONS = 9, 2  # of a picture, at most, then and later, drawn anew whenever it is seen
+TASKS_ASKED = 4  # instructions of a picture, later
 # How often these lessons of a picture are taken, which have more tokens than others.
 LONG = {"caption": 0.5, "plan": 0.4}
 LENGTHS = (16, 24, 36)  # words: lessons of like length are read together
@@ -95,7 +96,7 @@ def of_table(about: Sequence[Lesson], scene: Scene, rng: np.random.Generator, on
     if only_asked:
         return [lesson for lesson in kept if lesson.kind == "caption"] + more_questions(scene, rng, FIRST_QUESTIONS)
     kept = [lesson for lesson in kept if lesson.kind not in ("question", "affordance")]
-    return kept + more_questions(scene, rng, QUESTIONS) + more_tasks(scene, rng, QUESTIONS // 2)
+    return kept + more_questions(scene, rng, QUESTIONS) + more_tasks(scene, rng, TASKS_ASKED)
 
 
 def of_street(about: Sequence[Lesson], rng: np.random.Generator) -> list[Lesson]:

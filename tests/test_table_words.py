@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from helpers.worlds.table.captions import caption, facts, overlap, stacks
 from helpers.worlds.table.drawing.render import render
 from helpers.worlds.table.episode import task_at
-from helpers.worlds.table.instructions import TASKS, WORDINGS, read
+from helpers.worlds.table.instructions import TASKS, WORDINGS, in_words, read
 from helpers.worlds.table.lessons import (
     KINDS,
     LESSONS,
     PICTURES,
+    SEEN,
     Lesson,
     Tables,
     answer_to,
@@ -35,7 +36,7 @@ from helpers.worlds.table.lessons import (
     thought,
     thought_about,
 )
-from helpers.worlds.table.planner import next_step, plan
+from helpers.worlds.table.planner import next_step
 from helpers.worlds.table.questions import QUESTION_KINDS, affordance, questions, success
 from helpers.worlds.table.sample import HELD_OUT, scene_at, scenes
 from helpers.worlds.table.scene import Scene, Thing, area_of
@@ -215,8 +216,11 @@ def test_a_thought_is_true_and_leads_to_the_step() -> None:
     kinds = Counter()
     for i in range(300):
         task = task_at("train", i)
-        told = thought(task.scene, task.goal)
+        told = thought(task.scene, task.goal, task.kind)
         *looked, step = told.split("; ")
+        if task.kind not in SEEN:
+            meant = looked.pop(0)
+            assert meant == in_words(task.scene, task.goal) and meant.count(", ") == len(task.goal) - 1
         assert step == step_of(told) == step_words(task.scene, next_step(task.scene, task.goal))
         assert looked and len(set(looked)) == len(looked)
         assert all(fact_of(task.scene, look) for look in looked), (looked, task.scene)
@@ -225,9 +229,9 @@ def test_a_thought_is_true_and_leads_to_the_step() -> None:
         kinds[task.kind] += 1
     assert len(kinds) == len(TASKS)
     assert thought_about(SCENE, "fly to the moon") == step_of("i do not understand") == "i do not understand"
-    assert thought_about(SCENE, "clear the red block") == "on red block: green block; on green block: nothing; " + (
-        "put the green block aside"
-    )
+    assert thought_about(
+        SCENE, "clear the red block"
+    ) == "nothing on red block; on red block: green block; on green block: nothing; " + ("put the green block aside")
 
 
 def test_success_is_seen_between_two_pictures() -> None:
@@ -251,8 +255,12 @@ def test_more_lessons_of_a_table_are_true_and_differ_from_time_to_time() -> None
         known = [lesson for lesson in asked if lesson.prompt in answers]
         assert known and all(lesson.answer == answers[lesson.prompt] for lesson in known)
         possible, *tasks = more_tasks(scene, rng, 2)
-        assert possible.kind == "affordance" and len(tasks) <= 2
+        assert possible.kind == "affordance" and len(tasks) <= 4
         for lesson in tasks:
+            if lesson.kind == "meaning":
+                text = lesson.prompt.removeprefix("human: ").removesuffix(". what is wanted?")
+                assert lesson.answer == in_words(scene, read(scene, text)[1])
+                continue
             text = lesson.prompt.removeprefix("human: ").removesuffix(". robot: ")
             assert step_of(lesson.answer) == answer_to(scene, text) and lesson.pictures == (0,)
             seen_kinds[read_kind(scene, text)] += 1

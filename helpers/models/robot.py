@@ -22,7 +22,7 @@ from helpers.worlds.table.skills import DONE, Refusal, read_step
 from helpers.worlds.table.state import state_vector
 from helpers.worlds.tokenizer import StreetTokenizer
 
-LONGEST_ANSWER = {"step": 120, "plan": 100, "caption": 90}  # tokens; every other answer is short
+LONGEST_ANSWER = {"step": 120, "plan": 100, "caption": 90, "meaning": 40}  # tokens; every other answer is short
 _SHORT = 8
 LONGEST_PROMPT = 96  # tokens; twice as many as the longest instruction of the table world with its history has
 

@@ -52,6 +52,20 @@ def reached(scene: Scene, goal: Goal) -> bool:
     return all(holds(scene, fact) for fact in goal)
 
 
+def in_words(scene: Scene, goal: Goal) -> str:
+    """What a goal means, fact by fact: "green block on table, red block on green block"."""
+
+    def told(fact: Fact) -> str:
+        name = scene.name(fact.thing)
+        if fact.kind == "on":
+            return f"{name} {'in' if scene.things[fact.target].kind == 'bowl' else 'on'} {scene.name(fact.target)}"
+        if fact.kind == "free":
+            return f"nothing on {name}"
+        return f"{name} on table" if fact.kind == "table" else f"{name} at {fact.target}"
+
+    return ", ".join(map(told, goal))
+
+
 @dataclass(frozen=True, slots=True)
 class Wordings:
     """The ways to say one kind of instruction: for training, and those that nobody hears before the end.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,20 +21,21 @@ from helpers.worlds.drawn import Drawn, load
 from helpers.worlds.table.captions import caption
 from helpers.worlds.table.disturbances import disturb
 from helpers.worlds.table.drawing.render import SIZES, render
-from helpers.worlds.table.episode import Task, instruction, sample_task
-from helpers.worlds.table.instructions import TASKS, WORDINGS, Goal, read, say
+from helpers.worlds.table.episode import COMPOSED, Task, instruction, sample_task
+from helpers.worlds.table.instructions import TASKS, WORDINGS, Goal, in_words, read, say
 from helpers.worlds.table.planner import LONGEST, looks, next_step, plan
 from helpers.worlds.table.questions import affordance, questions, success
 from helpers.worlds.table.sample import HELD_OUT, generator
 from helpers.worlds.table.scene import AREAS, COLOURS, MAX_THINGS, SIDES, Scene
 from helpers.worlds.table.skills import DONE, Refusal, Step, attempt, step_words, why_not
 
-KINDS = ("step", "plan", "question", "affordance", "success", "caption")
+KINDS = ("step", "plan", "question", "affordance", "success", "caption", "meaning")
 PICTURES = 3  # of an episode: its start, a moment, and the moment after
 LESSONS = 6  # of a picture
 SLIPS, DISTURBED = 0.25, 0.15  # how often a step fails, and how often something else happens, while one learns
 REMEMBERED = 2  # steps of the history that are told again
 CAPTION = "describe the table."
+SEEN = ("swap", "sort", "unstack all")  # the tasks of which a look at the table tells what is wanted
 THEN = "; "  # between the steps of a plan, and the parts of a thought
 
 
@@ -82,21 +84,31 @@ def answer_to(scene: Scene, instruction: str) -> str:
         return str(reason)
 
 
-def thought(scene: Scene, goal: Goal) -> str:
-    """What the oracle looks up before the next step towards the goal, and then the step, or why there is none."""
+def thought(scene: Scene, goal: Goal, task: str) -> str:
+    """What is wanted, what the oracle looks up before the next step, and then the step, or why there is none.
+
+    What is wanted by `task`, one of TASKS, is told if the words of the instruction tell it.
+    """
     try:
         step = step_words(scene, next_step(scene, goal))
     except Refusal as reason:
         step = str(reason)
-    return THEN.join([*looks(scene, goal), step])
+    meant = [in_words(scene, goal)] if task not in SEEN else []
+    return THEN.join([*meant, *looks(scene, goal), step])
 
 
 def thought_about(scene: Scene, instruction: str) -> str:
     """The same for an instruction in words, which may ask for what there is not."""
     try:
-        return thought(scene, read(scene, instruction)[1])
+        task, goal = read(scene, instruction)
     except Refusal as reason:
         return str(reason)
+    return thought(scene, goal, task)
+
+
+def meaning_prompt(instruction: str) -> str:
+    """What the robot is asked for the meaning of an instruction, for which it need not look."""
+    return f"human: {instruction}. what is wanted?"
 
 
 def step_of(text: str) -> str:
@@ -160,7 +172,9 @@ def lessons(split: str, seed: int, number: int) -> list[Lesson]:
     rng = generator(f"lessons {split}", seed, number)
     scene, start = at.scenes[role], (-role, 0) if needs_start(at.task.kind) else (0,)
     history = [*at.history, step_words(at.scenes[1], at.step)] if role == 2 else list(at.history) if role else []
-    found = [Lesson("step", step_prompt(at.task.instruction, history), thought(scene, at.task.goal), start)]
+    found = [
+        Lesson("step", step_prompt(at.task.instruction, history), thought(scene, at.task.goal, at.task.kind), start)
+    ]
     asked = questions(scene, rng)
     order = rng.permutation(len(asked)).tolist()
     found += [Lesson("question", asked[k].question, asked[k].answer) for k in order[:2]]
@@ -185,13 +199,20 @@ def more_questions(scene: Scene, rng: np.random.Generator, n: int) -> list[Lesso
 
 
 def more_tasks(scene: Scene, rng: np.random.Generator, n: int) -> list[Lesson]:
-    """Drawn afresh: whether something is possible on this table, and the first steps of at most `n` instructions."""
+    """Drawn afresh: whether something is possible on this table, and of at most `n` instructions what they mean, where
+    their words tell it, and the first step. Instructions that put a colour on a colour come twice as often."""
     possible = affordance(scene, rng)
-    kinds = [kind for kind in TASKS if not needs_start(kind)]
-    texts = [text for _ in range(n) if (text := instruction(scene, pick(rng, kinds), rng))]
-    return [Lesson("affordance", possible.question, possible.answer)] + [
-        Lesson("step", step_prompt(text, []), thought_about(scene, text)) for text in texts
-    ]
+    found = [Lesson("affordance", possible.question, possible.answer)]
+    kinds = [kind for kind in (*TASKS, *COMPOSED) if not needs_start(kind)]
+    for _ in range(n):
+        kind = pick(rng, kinds)
+        if (text := instruction(scene, kind, rng)) is None:
+            continue
+        found.append(Lesson("step", step_prompt(text, []), thought_about(scene, text)))
+        if kind not in SEEN:
+            with suppress(Refusal):
+                found.append(Lesson("meaning", meaning_prompt(text), in_words(scene, read(scene, text)[1])))
+    return found
 
 
 def _whole_plan(task: Task) -> str:

@@ -61,6 +61,7 @@ TEXTS = 8  # so many times as many texts as pictures are in a batch: they are sh
 ASKED = 0.25  # the share of the steps, the next, in which it is only described and asked what is there
 FIRST_QUESTIONS, QUESTIONS = 9, 2  # of a picture, at most, then and later, drawn anew whenever it is seen
 TASKS_ASKED = 4  # instructions of a picture, later
+OF_STREET = 4  # questions of a street
 # How often these lessons of a picture are taken, which have more tokens than others.
 LONG = {"caption": 0.5, "plan": 0.4}
 LENGTHS = (16, 24, 36)  # words: lessons of like length are read together
@@ -101,7 +102,7 @@ def of_table(about: Sequence[Lesson], scene: Scene, rng: np.random.Generator, on
 
 def of_street(about: Sequence[Lesson], rng: np.random.Generator) -> list[Lesson]:
     """What is taught of a street at once: some of its questions, and its caption, the last, now and then."""
-    some = [about[k] for k in rng.permutation(len(about) - 1)[:QUESTIONS]]
+    some = [about[k] for k in rng.permutation(len(about) - 1)[:OF_STREET]]
     return some + [about[-1]] * (rng.random() < LONG["caption"])
 
 

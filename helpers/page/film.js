@@ -30,6 +30,7 @@ const STYLE = `
   .bar { height: 12px; background: #e6eaef; border-radius: 3px; } .bar i { display: block; height: 100%;
     background: #0072B2; border-radius: 3px; }
   .percent { text-align: right; }
+  .thought { margin: 8px 0 0; font-size: 15px; color: #4a5565; } .thought:empty { display: none; }
   @media (max-width: 720px) { .film { grid-template-columns: 1fr; } }
 `;
 const PACE = 110, REST = 900; // milliseconds that a picture stands, and the last one of a step
@@ -44,7 +45,8 @@ function mount(host, data) {
     <div><img class="picture"><input class="slider" type="range" min="0" step="1" aria-label="Moment of the film">
       <div class="controls"><button class="back" aria-label="One step back">◀</button>
         <button class="play"></button><button class="on" aria-label="One step on">▶</button>
-        <span class="where" aria-live="polite"></span></div></div>
+        <span class="where" aria-live="polite"></span></div>
+      <p class="thought"></p></div>
     <ol></ol></div>`;
   const find = selector => root.querySelector(selector);
   const element = (tag, name, text = "") =>
@@ -54,7 +56,7 @@ function mount(host, data) {
   const sources = pictures.map(text => `data:image/webp;base64,${text}`);
   picture.width = picture.height = data.size;
   slider.max = pictures.length - 1;
-  slider.style.maxWidth = `${data.size}px`;
+  slider.style.maxWidth = find(".thought").style.maxWidth = `${data.size}px`;
   find(".told").append(element("span", "", "The robot is told: "), `“${data.told}”`);
   if (data.plan !== null) {
     list.className = "whole"; // what it will do is known, what it has not said yet is not
@@ -82,6 +84,8 @@ function mount(host, data) {
     const now = step(), over = at === steps[now].last;
     picture.src = sources[at];
     picture.alt = over ? steps[now].alt : now ? steps[now - 1].alt : data.start;
+    const thought = steps[now].thought;
+    find(".thought").textContent = thought ? `It looked up: ${thought}.` : "";
     slider.value = at;
     slider.setAttribute("aria-valuetext", `step ${now + 1} of ${steps.length}: ${steps[now].said}`);
     lines.forEach((line, k) => {

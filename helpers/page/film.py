@@ -47,6 +47,7 @@ class Shot:
     kind: str  # GOOD, SLIP, SURPRISE or END
     step: Step
     scenes: tuple[Scene, Scene, Scene]
+    thought: str = ""  # what the robot looked up before
 
 
 def shots(episode: Episode) -> list[Shot]:
@@ -60,8 +61,8 @@ def shots(episode: Episode) -> list[Shot]:
         last = k == len(episode.told) - 1
         said = episode.refused if last and episode.refused is not None else told["step"]
         outcome, kind = _outcome(episode, told, step, (before, between, after), last)
-        probability = episode.said[k].probability if one_by_one else None
-        found.append(Shot(said, probability, outcome, kind, step, (before, between, after)))
+        probability, thought = (episode.said[k].probability, episode.said[k].thought) if one_by_one else (None, "")
+        found.append(Shot(said, probability, outcome, kind, step, (before, between, after), thought))
     return found
 
 
@@ -142,6 +143,7 @@ def film(episode: Episode, image_seed: int = 0, size: int = 288, frames: int = 8
         data.append(
             {
                 "said": shot.said,
+                "thought": shot.thought,
                 "probability": shot.probability,
                 "outcome": shot.outcome,
                 "kind": shot.kind,

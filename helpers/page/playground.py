@@ -194,7 +194,8 @@ def _report(table: Table) -> str:
             if same
             else f"<p>It plans anew: before, it said “{_text(table.before)}”.</p>"
         )
-    return f"{changed}<p>The robot says next: {_bar(table.said)}</p>{done}"
+    thought = f"<p>It looked up: {escape(table.said.thought)}.</p>" if table.said.thought else ""
+    return f"{changed}{thought}<p>The robot says next: {_bar(table.said)}</p>{done}"
 
 
 def _text(said: Said) -> str:

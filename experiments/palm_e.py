@@ -58,9 +58,9 @@ LANGUAGE = {"vocabulary": 704, "length": 288, "width": 128, "layers": 4, "heads"
 CONFIGURATION = {"language": LANGUAGE, "encoder": "grid", **GRID}
 WORDS = 0.02  # the share of the steps in which only text is read
 TEXTS = 8  # so many times as many texts as pictures are in a batch: they are shorter
-ASKED = 0.25  # the share of the steps, the next, in which it is only described and asked what is there
+ASKED = 0.28  # the share of the steps, the next, in which it is only described and asked what is there
 FIRST_QUESTIONS, QUESTIONS = 9, 2  # of a picture, at most, then and later, drawn anew whenever it is seen
-TASKS_ASKED = 4  # instructions of a picture, later
+TASKS_ASKED = 3  # instructions of a picture, later
 OF_STREET = 4  # questions of a street
 # How often these lessons of a picture are taken, which have more tokens than others.
 LONG = {"caption": 0.5, "plan": 0.4}
@@ -330,7 +330,7 @@ SHIPPED = ShippedModel(
     "palm-e",
     Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.02),
     scenes=24_000,
-    epochs=8,
+    epochs=4,
     batch=8,
     build=build,
     batches=batches,

@@ -29,10 +29,10 @@ PLACES = 36
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory):
-    """Batches of 8 on 24 pictures of tables and 8 of streets."""
+    """Batches of 8 on 24 pictures of tables and 8 of streets; of 50 steps the first reads text, the next 14 ask."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield batches(24, 8, Recipe(40, 1e-3))
+        yield batches(24, 8, Recipe(50, 1e-3))
 
 
 def told(ids: torch.Tensor, target: torch.Tensor) -> list[str]:

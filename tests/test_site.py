@@ -84,13 +84,14 @@ def test_a_link_into_nowhere_is_named(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["index", "decks", "search", "90_one", "C_two"])
 def test_a_page_opens_from_the_folder(chromium, folder: Path, name: str) -> None:
-    assert site.check(chromium, folder / f"{name}.html") == []
+    page = folder / f"{name}.html"
+    assert site.check(chromium, page) == site.judge(chromium, page) == []
 
 
 def test_a_page_that_asks_elsewhere_is_too_wide_or_keeps_people_out_is_named(chromium, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text('<div style="width: 1300px">wide</div><img src="https://example.org/a.png">')
-    problems = "\n".join(site.check(chromium, page))
+    problems = "\n".join(site.check(chromium, page) + site.judge(chromium, page))
     assert "pixels wide on a screen of 390" in problems and "on a screen of 1600" not in problems
     assert "loads https://example.org/a.png from another machine" in problems
     assert "light: image-alt" in problems and "dark: image-alt" in problems

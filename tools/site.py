@@ -205,10 +205,7 @@ def open_page(tab: Page, path: Path) -> None:
 
 
 def check(browser: Browser, path: Path) -> list[str]:
-    """Open a page of the site, from a wide screen to a phone; return what is wrong with it, one sentence each.
-
-    axe judges it in the light and in the dark.
-    """
+    """Open a page of the site, from a wide screen to a phone; return what is wrong with it, one sentence each."""
     problems = []
     with watched_page(browser, 1600, 800) as (tab, seen):
         open_page(tab, path)
@@ -217,17 +214,23 @@ def check(browser: Browser, path: Path) -> list[str]:
             wide = tab.evaluate("document.documentElement.scrollWidth")
             if wide > width:
                 problems.append(f"is {wide} pixels wide on a screen of {width}")
-    with watched_page(browser, 1280, 800) as (tab, _):  # axe asks again for the styles, which a file may not
-        open_page(tab, path)
-        for scheme in ("dark", "light"):
-            tab.emulate_media(color_scheme=scheme)
-            problems += [f"{scheme}: {barrier}" for barrier in barriers(tab)]
     return [
         *problems,
         *(f"loads {address} from another machine" for address in seen.outside),
         *(f"cannot load {address}" for address in seen.failed),
         *(f"error in the console: {text}" for text in seen.errors),
     ]
+
+
+def judge(browser: Browser, path: Path) -> list[str]:
+    """Name what keeps people out of a page of the site, in the light and in the dark, as axe sees it."""
+    problems = []
+    with watched_page(browser, 1280, 800) as (tab, _):  # axe asks again for the styles, which a file may not
+        open_page(tab, path)
+        for scheme in ("dark", "light"):
+            tab.emulate_media(color_scheme=scheme)
+            problems += [f"{scheme}: {barrier}" for barrier in barriers(tab)]
+    return problems
 
 
 def take_shots(browser: Browser, path: Path, folder: Path) -> None:
@@ -270,7 +273,7 @@ def main(arguments: list[str]) -> int:
             if options.shots:
                 take_shots(browser, page, options.shots)
             if options.check:
-                problems += [f"{page.name}: {problem}" for problem in check(browser, page)]
+                problems += [f"{page.name}: {problem}" for problem in check(browser, page) + judge(browser, page)]
         for deck in [folder / "slides" / f"{path.stem}.html" for path in notebooks] * options.check:
             problems += [f"slides/{deck.name}: {problem}" for problem in slides.check(browser, deck)]
     print((folder / "index.html").relative_to(ROOT))

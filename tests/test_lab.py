@@ -218,12 +218,13 @@ def test_notebook_and_live_slides(page, lab):
     page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="detached")
 
 
-EXPLORER = "-explorer"  # ends the name of each figure's class
+FIGURE = "[class*=-explorer][role=group], .film[role=group]"  # what computes in the page, or plays what is recorded
+OUTPUT = re.compile(r'-explorer\b|class=\\?"film\b')  # the same in an output, or in a file
 CONTROL = "[role=application], input[type=range], input[type=radio]:checked"  # what arrow keys move
 
 
 def has_explorers(path: Path) -> bool:
-    return EXPLORER in path.read_text(encoding="utf-8")
+    return bool(OUTPUT.search(path.read_text(encoding="utf-8")))
 
 
 # What a figure shows: its elements and what is painted on its canvases, but not where a slider of its own stands.
@@ -252,12 +253,12 @@ def answers(page: Page, figure: Locator, control: Locator) -> bool:
 
 
 @pytest.mark.parametrize("path", [p for p in find_notebooks([]) if has_explorers(p)], ids=lambda path: path.stem)
-def test_each_figure_that_computes_in_the_page_answers_a_key_on_live_slides(page, lab, folder, path):
+def test_each_figure_of_the_page_answers_a_key_on_live_slides(page, lab, folder, path):
     """As an instructor meets them who opens a trusted notebook and goes to the slides: no cell has run."""
     notebook = nbformat.read(path, as_version=4)
     NotebookNotary(data_dir=str(folder / "JUPYTER_DATA_DIR")).sign(notebook)
     nbformat.write(notebook, folder / f"live_{path.name}")
-    cells = [i for i, cell in enumerate(notebook.cells) if EXPLORER in str(cell.get("outputs", ""))]
+    cells = [i for i, cell in enumerate(notebook.cells) if OUTPUT.search(str(cell.get("outputs", "")))]
     page.set_default_timeout(4 * PATIENCE_MS)  # a model reads a picture in the page, and the machine may be busy
     page.goto(f"{lab}/tree/live_{path.name}?reset")
     page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
@@ -269,9 +270,9 @@ def test_each_figure_that_computes_in_the_page_answers_a_key_on_live_slides(page
             await app.commands.execute('deck:start');
         }"""
         page.evaluate(f"cell => ({SOON})(({start})(cell))", cell)
-        figure = page.locator(f".jp-deck-mod-onscreen [class*='{EXPLORER}'][role=group]").first
+        figure = page.locator(f".jp-deck-mod-onscreen :is({FIGURE})").first
         figure.wait_for()
-        page.evaluate(f"figure => ({SOON})(figure.explorer.ready)", figure.element_handle())
+        page.evaluate(f"figure => ({SOON})(figure.explorer?.ready)", figure.element_handle())
         assert any(answers(page, figure, control) for control in figure.locator(CONTROL).all()), "no key changes it"
         page.evaluate(f"() => ({SOON})(window.jupyterapp.commands.execute('deck:stop'))")
         page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="detached")

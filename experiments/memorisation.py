@@ -6,9 +6,9 @@ tells it, so who repeats it word for word has learned it by heart. A fifth of th
 3 times, and so on to 100. In the other arm, "without copies", each stands there once, as after perfect deduplication;
 new streets with true captions take the places of the copies, so that both arms learn from as many pairs.
 
-Carlini et al. 2023 ("Extracting training data from diffusion models", section 4) found in image generators nearly only
-pictures that stood in the data a hundred times and more. *Ours, other:* a captioner, and its false captions, for a true
-one can be told without having been seen; one pass over a few thousand pairs.
+Carlini et al. 2023 ("Extracting training data from diffusion models") asked an image generator for the 350,000 pictures
+with the most copies in its training data, and got about a hundred back. *Ours, other:* a captioner, and captions that
+are false, since a true one can be told without having been seen; one pass over a few thousand pairs.
 """
 
 from __future__ import annotations

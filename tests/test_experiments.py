@@ -25,7 +25,6 @@ NAMES = registry.all_experiments()
 # Written down and tested, but not run yet: `python -m experiments run NAME` stores the result, and then the name goes.
 NOT_RUN = {
     "few_pairs",
-    "filtering",
     "palm_e_forgetting",
     "palm_e_replanning",
     "palm_e_transfer",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments import filtering
-from experiments.filtering import CRAWL, EXPERIMENT, KEPT, SHARES, SIZE_KEPT, crawled, filtered, judge, streets
+from experiments.filtering import CRAWL, CRAWLED, EXPERIMENT, KEPT, SHARES, SIZE_KEPT, crawled, filtered, judge, streets
 from helpers.worlds.web.words import alt_of
 
 SETTINGS = {"drawn": 96, "crawled": 80, "share": 0.25}
@@ -22,11 +22,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
 
 def test_arms_of_a_case_differ_in_what_they_are_about_alone() -> None:
     for case in (CRAWL, KEPT):
-        arms = [EXPERIMENT.arms[f"{case}, {share:.0%}"] for share in SHARES]
+        arms = [EXPERIMENT.arms[f"{case}, {share:.0%}"] for share in SHARES[case]]
         differ = {key for key in arms[0] if len({arm[key] for arm in arms}) > 1}
         assert differ == ({"share"} if case == CRAWL else {"share", "crawled"})
-        kept = [round(arm["share"] * arm["crawled"]) for arm in arms]
-        assert kept == ([round(share * arms[0]["crawled"]) for share in SHARES] if case == CRAWL else [SIZE_KEPT] * 5)
+        for arm in arms:
+            assert round(arm["share"] * arm["crawled"]) == (SIZE_KEPT if case == KEPT else arm["share"] * CRAWLED)
         assert all(arm["crawled"] <= arm["drawn"] for arm in arms)
 
 
@@ -53,10 +53,10 @@ def test_the_filter_keeps_more_true_texts_than_chance_would() -> None:
 
 
 def runs(at_size: list[float], at_crawl: list[float]) -> dict:
-    """Six seeds whose accuracies, in points, lie about those given for the shares."""
-    wobble, figures = [-0.5, 0.3, 0.1, -0.2, 0.4, -0.1], {}
+    """Five seeds whose accuracies, in points, lie about those given for the shares."""
+    wobble, figures = [-0.5, 0.3, 0.1, -0.2, 0.3], {}
     for case, points in ((KEPT, at_size), (CRAWL, at_crawl)):
-        for share, mean in zip(SHARES, points, strict=True):
+        for share, mean in zip(SHARES[case], points, strict=True):
             figures[f"{case}, {share:.0%}"] = [
                 {f"{split} accuracy": (mean + x) / 100 for split in ("validation", "test")} for x in wobble
             ]
@@ -66,12 +66,12 @@ def runs(at_size: list[float], at_crawl: list[float]) -> dict:
 @pytest.mark.parametrize(
     ("at_size", "at_crawl", "verdict", "purity", "u"),
     [
-        ([30, 33, 36, 40, 44], [45, 50, 55, 52, 40], "confirmed", "confirmed", "confirmed"),
-        ([44, 40, 36, 33, 30], [45, 50, 55, 52, 40], "refuted", "refuted", "confirmed"),
-        ([30, 33, 36, 40, 44], [60, 50, 45, 40, 35], "refuted", "confirmed", "refuted"),
-        ([30, 33, 36, 40, 44], [35, 40, 45, 50, 60], "refuted", "confirmed", "refuted"),
-        ([30, 33, 36, 40, 44], [45, 50, 55, 52, 20], "undecided", "undecided", "undecided"),  # an arm guesses
-        ([30, 33, 36, 40, 98], [45, 50, 55, 52, 40], "undecided", "undecided", "undecided"),  # an arm at the ceiling
+        ([30, 36, 44], [45, 55, 52, 40], "confirmed", "confirmed", "confirmed"),
+        ([44, 36, 30], [45, 55, 52, 40], "refuted", "refuted", "confirmed"),
+        ([30, 36, 44], [60, 50, 45, 35], "refuted", "confirmed", "refuted"),
+        ([30, 36, 44], [35, 40, 45, 60], "refuted", "confirmed", "refuted"),
+        ([30, 36, 44], [45, 55, 52, 20], "undecided", "undecided", "undecided"),  # an arm guesses
+        ([30, 36, 98], [45, 55, 52, 40], "undecided", "undecided", "undecided"),  # an arm at the ceiling
     ],
 )
 def test_the_rule_decides(at_size: list, at_crawl: list, verdict: str, purity: str, u: str) -> None:
@@ -80,11 +80,11 @@ def test_the_rule_decides(at_size: list, at_crawl: list, verdict: str, purity: s
 
 
 def test_which_share_is_best_is_decided_on_other_streets_than_it_is_judged_on() -> None:
-    figures = runs([30, 33, 36, 40, 44], [45, 50, 55, 52, 40])
-    for one in figures[f"{CRAWL}, 75%"]:
+    figures = runs([30, 36, 44], [45, 50, 55, 40])
+    for one in figures[f"{CRAWL}, 50%"]:
         one["validation accuracy"] = 0.9
     told = judge(figures)
-    assert told["best inner share"] == 0.75 and told["lead"]["mean"] == pytest.approx(5, abs=0.01)
+    assert told["best inner share"] == 0.5 and told["lead"]["mean"] == pytest.approx(5, abs=0.01)
 
 
 def test_a_student_that_is_taught_true_texts_learns_and_one_of_shuffled_texts_does_not() -> None:

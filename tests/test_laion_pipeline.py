@@ -211,25 +211,25 @@ def test_another_run_does_not_go_into_the_same_folder(made: Path, web: Web, gate
         run(web.wats, made, gateway, replace(SETTINGS, **other), "here")
 
 
-# A run of its own process that kills itself, as `kill -9` would, when it is about to write its n-th file.
+# A process that kills itself, as `kill -9` would, when it is about to write its n-th file, or the one with a name.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from helpers import files
-from helpers.laion import jobs, pipeline, rounds, shards
+from helpers.laion import index, jobs, pipeline, rounds, shards
 from helpers.laion.download import Gateway
 from tests.test_laion_pipeline import SETTINGS
-left = int(sys.argv[4])
+left, named = (int(sys.argv[4]), "") if sys.argv[4].isdigit() else (-1, sys.argv[4])
 whole = files.whole
 def fatal(path):
     global left
     left -= 1
-    if left == 0:
+    if left == 0 or path.name == named:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_name(path.name + ".1.tmp").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(path)
-files.whole = rounds.whole = shards.whole = fatal
+files.whole = index.whole = jobs.whole = rounds.whole = shards.whole = fatal
 gateway = Gateway(sys.argv[2], int(sys.argv[3]))
 pipeline.run([Path(p) for p in sys.argv[5:]], Path(sys.argv[1]), gateway, SETTINGS, "here")
 """
@@ -239,19 +239,24 @@ pipeline.run([Path(p) for p in sys.argv[5:]], Path(sys.argv[1]), gateway, SETTIN
 def test_a_run_that_is_killed_again_and_again_goes_on_and_gives_the_same_bytes(
     made: Path, web: Web, server: Server, gateway: Gateway, tmp_path: Path
 ) -> None:
-    out, asked = tmp_path / "killed", []
-    for n in (3, 12, 30):  # in the first round, and twice among the hosts
-        arguments = [str(out), ADDRESS, str(server.port), str(n), *map(str, web.wats)]
+    def done(pattern: str = "*") -> set[str]:
+        return {path.stem for path in (out / "accounts").glob(f"{pattern}.json")}
+
+    out = tmp_path / "killed"
+    # In the first round, twice among the hosts, in two parts of the scoring, and before the index.
+    for at in ("7", "20", "20", "00000.tar", "00001.parquet", "index.faiss"):
+        before, hosts = done(), {name.removeprefix("host-") for name in done("host-*")}
+        server.requests.clear()
+        arguments = [str(out), ADDRESS, str(server.port), at, *map(str, web.wats)]
         killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, capture_output=True, text=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert not report(out)["finished"]
-        server.requests.clear()
-        asked.append(len(list((out / "accounts").glob("*.json"))))
-    assert asked == sorted(set(asked)), "what was done was lost"
+        assert before < done(), "what was done was lost, or nothing was done"
+        assert not hosts & {host for _, host, _ in server.requests}, "hosts that were done were asked again"
+    server.requests.clear()
     run(web.wats, out, gateway, SETTINGS, "here")
     assert contents(out) == contents(made) and not list(out.rglob("*.tmp"))
-    done = [path.stem.removeprefix("host-") for path in (out / "accounts").glob("host-*.json")]
-    assert len({host for _, host, _ in server.requests}) < len(done), "hosts that were done were asked again"
+    assert server.requests == []
 
 
 @posix

@@ -92,11 +92,15 @@ class System:
 
 
 def lesson_batches(
-    scenes: int, batch: int, recipe: Recipe, prefix: Callable[..., Batch] | None = None
+    scenes: int,
+    batch: int,
+    recipe: Recipe,
+    prefix: Callable[..., Batch] | None = None,
+    n_questions: int = QUESTIONS,
 ) -> Callable[[int], Iterable[Batch]]:
     """Pictures uint8 [B, 3, 96, 96], then the groups of `lesson_groups`; at first streets with one vehicle only.
 
-    prefix: (generator, *groups) -> the groups, changed.
+    prefix: (generator, *groups) -> the groups, changed. n_questions: how many are asked of each picture.
     """
     street, lessons = load_street("train", scenes, captions=0), load_lessons("train", scenes)
     alone = torch.tensor([i for i, scene in enumerate(street.scenes) if len(scene.vehicles) == 1])
@@ -107,7 +111,7 @@ def lesson_batches(
         if step < easy:
             rows = alone[rows % len(alone)]
         texts = (lessons.captions[rows], lessons.questions[rows], lessons.asked[rows])
-        groups = lesson_groups(*texts, generator, question_weights(step / max(recipe.steps, 1)))
+        groups = lesson_groups(*texts, generator, question_weights(step / max(recipe.steps, 1)), n_questions)
         return street.images[rows], *(prefix(generator, *groups) if prefix else groups)
 
     return Shuffled((torch.arange(scenes),), batch, recipe.seed, change)
@@ -119,11 +123,12 @@ def lesson_groups(
     asked: torch.Tensor,
     generator: torch.Generator,
     weights: torch.Tensor | None = None,
+    n_questions: int = QUESTIONS,
 ) -> list[torch.Tensor]:
     """What a step teaches of B scenes: ids int64 and lengths of prompts int64 of three groups of texts.
 
     The groups are captions [B, T], all about the same, so that they are of like length; questions with their answers
-    [3B, T], three of each scene; and questions with answers that are to go without a picture [B / 8, T].
+    [3B, T], three of each scene (or `n_questions`); and questions with answers that are to go without a picture [B / 8, T].
     captions: int16 [B, 6, 44]. questions: int16 [B, 16, 28]. asked: bool [B, 16]. weights: as of `draw_questions`.
     """
     separator, scenes = StreetTokenizer().sep_id, len(captions)
@@ -134,7 +139,7 @@ def lesson_groups(
     groups = []
     for ids in (
         captions[:, focus],
-        questions[rows, draw_questions(asked, QUESTIONS, generator, weights)].flatten(0, 1),
+        questions[rows, draw_questions(asked, n_questions, generator, weights)].flatten(0, 1),
         questions[rows[:alone], draw_questions(asked[:alone], 1, generator)].flatten(0, 1),
     ):
         ids = trimmed(ids)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -128,12 +129,12 @@ MODELS = (
     ),
     ShippedModel(
         "street-visualgpt",
-        Recipe(0, 1.5e-3, 0.05, betas=(0.9, 0.98), warm_up=0.05),
+        Recipe(0, 1e-3, 0.05, betas=(0.9, 0.98), warm_up=0.02),
         scenes=48_000,
-        epochs=3,
-        batch=40,
+        epochs=5,
+        batch=12,
         build=build,
-        batches=lesson_batches,
+        batches=partial(lesson_batches, n_questions=6),
         loss=loss,
         measure=measure,
         facts={"configuration": CONFIGURATION},

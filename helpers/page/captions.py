@@ -43,9 +43,12 @@ def false_words(text: str, scene: Scene) -> set[str]:
 
 
 def marked(text: str, scene: Scene) -> str:
-    """HTML of `text` in which the words that are false of `scene` are red and struck through."""
+    """HTML of `text` in which the words that are false of `scene` are struck through in red.
+
+    The words keep the colour of the page's text: red ones could not be read on white, nor dark red ones on black.
+    """
     false = false_words(text, scene)
-    style = f"color:{RED};text-decoration:line-through;font-weight:bold"
+    style = f"text-decoration:line-through {RED} 0.15em;font-weight:bold"
     return " ".join(
         f'<span style="{style}">{escape(word)}</span>' if word.strip(",.").lower() in false else escape(word)
         for word in text.split()

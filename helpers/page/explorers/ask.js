@@ -19,26 +19,13 @@ const STYLE = `
   .bars { display: flex; justify-content: center; gap: 4px; height: 36px; margin-top: 2px; }
   .bars span, .key i { width: 14px; background: var(--faint); display: flex; align-items: flex-end; border-radius: 2px; }
   .bars i { display: block; width: 100%; border-radius: 2px; }
-  .p i, .key .p, .share i { background: var(--accent); }
+  .p i, .key .p { background: var(--accent); }
   .seen i, .key .seen { background: repeating-linear-gradient(45deg, var(--second) 0 3px, var(--paper) 3px 5px);
     box-shadow: inset 0 0 0 1.5px var(--second); }
   .key { margin: 0; font-size: 15px; color: var(--quiet); }
   .key i { display: inline-block; height: 13px; margin: 0 2px 0 10px; vertical-align: -1px; }
   .detail { min-height: 2.7em; margin: 4px 0 6px; font-size: 16px; }
-  .ask { display: flex; flex-wrap: wrap; gap: 6px 28px; border-top: 1px solid var(--line); padding-top: 10px; }
-  .asked { flex: 1 1 470px; min-width: 0; } .answered { flex: 1 1 320px; min-width: 0; }
-  form { display: flex; gap: 8px; align-items: center; } form label { font-weight: 600; }
-  form input { flex: 1; min-width: 0; height: 36px; font-size: 18px; }
-  .examples { display: flex; flex-wrap: wrap; gap: 4px 6px; margin: 6px 0 0; }
-  .examples button { font-size: 15px; padding: 1px 7px; border-radius: 12px; }
   .verdict { margin: 0 0 4px; font-size: 19px; } .verdict b { font-size: 21px; }
-  .answers { display: grid; grid-template-columns: fit-content(10.5em) minmax(60px, 1fr) 3.2em; gap: 2px 10px;
-    align-items: center; margin: 0; }
-  .answers dt { min-width: 6.5em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-  .answers dd { margin: 0; text-align: right; }
-  .strange { color: var(--ink); }
-  .share { height: 16px; background: var(--faint); border-radius: 3px; overflow: hidden; display: block; }
-  .share i { display: block; height: 100%; } .share.rest i { background: var(--line); }
 `;
 const LAYOUT = `<div class="figure">
   <div class="scene"><p class="title looks"></p><canvas class="big" role="img"></canvas>
@@ -49,10 +36,7 @@ const LAYOUT = `<div class="figure">
       <p class="key"><i class="p"></i>probability of the word<i class="seen"></i><span class="meant"></span> (full height: 1)</p></div>
     <fieldset class="words" aria-label="The caption, word by word"></fieldset>
     <p class="note detail"></p>
-    <div class="ask"><div class="asked">
-        <form><label for="question">Ask</label>
-          <input type="text" id="question" maxlength="300" spellcheck="false" autocomplete="off"><button>Answer</button></form>
-        <div class="examples" role="group" aria-label="Questions to try"></div></div>
+    <div class="ask"><div class="asked">${box("question", "Ask", "Answer", "Questions to try")}</div>
       <div class="answered" aria-live="polite"><p class="verdict"></p><dl class="answers"></dl><p class="note strange"></p></div>
     </div></div>
   <div class="problem" role="alert"></div></div>`;
@@ -74,33 +58,26 @@ function words(steps, { pieces, specials, eot }, decode) {
 const mean = values => values.reduce((a, b) => a + b, 0) / values.length;
 
 async function mount(host, data) {
-  const find = prepare(host, STYLE, LAYOUT);
+  const find = prepare(host, ANSWERS_STYLE + STYLE, LAYOUT);
   const { settings, scenes, prompt } = data, { side, tokenizer: told } = settings, known = new Set(data.words);
   const encode = tokenizer(told), decode = detokenizer(told), ids = text => [told.sot, ...encode(text), told.sep];
   const big = find(".big"), problem = find(".problem"), input = find("#question");
   const readings = new Map(); // of each street what the decoder may look at, and its caption
   let pictures, weights = null, scene = 0, caption = [], pinned = null, turn = 0, last = 0;
-  const percent = p => `${(100 * p).toFixed(p > 0 && p < 0.0095 ? 1 : 0)} %`;
-  const pause = time => new Promise(done => setTimeout(done, time));
 
   const paint = (canvas, rgba) => {
     if (canvas.width !== side) Object.assign(canvas, { width: side, height: side });
     canvas.getContext("2d").putImageData(new ImageData(rgba, side, side), 0, 0);
   };
   const dozen = scenes.map((text, i) => {
-    const label = find(".dozen").appendChild(document.createElement("label"));
-    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "scene", className: "unseen" });
+    const label = made(find(".dozen"), "label", { title: text });
+    const radio = made(label, "input", { type: "radio", name: "scene", className: "unseen" });
     radio.setAttribute("aria-label", `Street ${i + 1}: ${text}`);
     radio.addEventListener("change", () => choose(i));
-    label.title = text;
-    label.append(radio, document.createElement("canvas"));
-    return { radio, canvas: label.lastChild };
+    return { radio, canvas: made(label, "canvas") };
   });
   find(".meant").textContent = data.share.key;
-  for (const text of data.examples) {
-    const button = find(".examples").appendChild(Object.assign(document.createElement("button"), { type: "button", textContent: text }));
-    button.addEventListener("click", () => { input.value = text; ask(); });
-  }
+  listen(find, "question", data.examples, text => { input.value = text; ask(); });
 
   /** The street, or where the block looked whose attention was most concentrated, for a word or an answer. */
   function show(what) {
@@ -129,7 +106,7 @@ async function mount(host, data) {
   function layWords() {
     find(".words").textContent = "";
     for (const word of caption) {
-      const label = find(".words").appendChild(document.createElement("label"));
+      const label = made(find(".words"), "label");
       label.innerHTML = `<input type="radio" name="word" class="unseen"><span></span><span class="bars" aria-hidden="true">`
         + `<span class="p"><i style="height: ${100 * word.p}%"></i></span><span class="seen"><i style="height: ${100 * word.share}%"></i></span></span>`;
       const [radio, text] = label.children;
@@ -198,20 +175,10 @@ async function mount(host, data) {
   }
   function answer() {
     const question = input.value.trim(), { reason, found = [], looks } = answers(question), best = found[0];
-    const list = find(".answers"), verdict = find(".verdict");
-    list.textContent = "";
-    verdict.textContent = reason ?? (best.p >= data.sure ? "It answers " : "It is guessing: ");
-    if (best) verdict.append(Object.assign(document.createElement("b"), { textContent: best.text || "nothing" }), ".");
-    const rest = { text: "any other text", p: Math.max(0, 1 - found.reduce((sum, { p }) => sum + p, 0)) };
-    for (const answer of best ? [...found, rest] : []) {
-      const { text, p } = answer, bar = document.createElement("dd"), share = bar.appendChild(document.createElement("span"));
-      share.className = answer === rest ? "share rest" : "share";
-      share.appendChild(document.createElement("i")).style.width = `${100 * p}%`;
-      list.append(Object.assign(document.createElement("dt"), { textContent: text || "(nothing)", title: text }), bar,
-        Object.assign(document.createElement("dd"), { textContent: percent(p) }));
-    }
-    const strange = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])].filter(word => !known.has(word));
-    find(".strange").textContent = best && strange.length ? `Never read in training: ${strange.slice(0, 6).join(", ")}.` : "";
+    find(".answers").textContent = "";
+    find(".verdict").textContent = reason;
+    if (best) tellAnswers(find(".verdict"), find(".answers"), found, data.sure, "any other text");
+    find(".strange").textContent = best ? newWords(question, known) : "";
     return best && { ...best, looks };
   }
   /** Answer what is typed, and show where the model looked when it began its answer. */
@@ -224,7 +191,6 @@ async function mount(host, data) {
     point(null);
     last = performance.now() - start;
   }
-  find("form").addEventListener("submit", event => { event.preventDefault(); ask(); });
   find(".again").addEventListener("click", write);
 
   async function begin() {

@@ -80,7 +80,7 @@ def ask_explorer(
         "shown": SHOWN,
         "sure": SURE,
     }
-    return explorer("ask", data, alt, model, inline, parts=["pictures", "eye", "decoder", part])
+    return explorer("ask", data, alt, model, inline, parts=["answers", "pictures", "eye", "decoder", part])
 
 
 def caption_of(model: VisualGPT | SimVLM, tokenizer: StreetTokenizer, picture: np.ndarray) -> list[dict[str, float]]:

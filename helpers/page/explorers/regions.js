@@ -14,10 +14,6 @@ const STYLE = `
   .looks { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   /* Four lines, always: words that moved away from under the pointer would be lit and unlit without end. */
   .detail { min-height: 5.4em; font-size: 16px; overflow-wrap: anywhere; }
-  form { display: flex; gap: 8px; align-items: center; } form label { font-weight: 600; }
-  form input { flex: 1; min-width: 0; height: 36px; font-size: 18px; }
-  .examples { display: flex; flex-wrap: wrap; gap: 4px 6px; margin: 6px 0 0; }
-  .examples button { font-size: 15px; padding: 1px 7px; border-radius: 12px; }
   .words label { max-width: 100%; box-sizing: border-box; overflow-wrap: anywhere; }
   .words { display: flex; flex-wrap: wrap; gap: 4px; margin: 7px 0 0; border: 0; padding: 0; min-height: 32px;
     font-size: 19px; }
@@ -27,32 +23,23 @@ const STYLE = `
   .dozen label { cursor: pointer; border-radius: 4px; text-align: center; font-size: 15px; line-height: 1.25; width: 58px; }
   .dozen label:has(:checked) { outline: 3px solid var(--second); outline-offset: 1px; }
   .tile { display: block; width: 58px; height: 58px; border-radius: 3px 3px 0 0; background-image: var(--sheet); }
-  .ask { display: flex; flex-wrap: wrap; gap: 6px 28px; border-top: 1px solid var(--line); padding-top: 9px; margin-top: 9px; }
-  .asked { flex: 1 1 460px; min-width: 0; } .answered { flex: 1 1 270px; min-width: 0; } .answered .verdict { margin-top: 0; }
-  .answers { display: grid; grid-template-columns: fit-content(10.5em) minmax(60px, 1fr) 3.2em; gap: 2px 10px;
-    align-items: center; margin: 0; }
-  .answers dt { min-width: 5.5em; } .answers dd { margin: 0; text-align: right; }
-  .strange { color: var(--ink); } .strange:empty { display: none; }
-  .share { height: 16px; background: var(--faint); border-radius: 3px; overflow: hidden; display: block; }
+  .ask { margin-top: 9px; } .answered .verdict { margin-top: 0; }
   .dozen .share { height: 9px; border-radius: 0 0 3px 3px; }
-  .share i { display: block; height: 100%; background: var(--accent); } .share.rest i { background: var(--line); }
 `;
-const box = (kind, label, action, words, examples) => `
-  <form class="${kind}"><label for="${kind}">${label}</label>
-    <input type="text" id="${kind}" maxlength="300" spellcheck="false" autocomplete="off"><button>${action}</button></form>
-  <div class="examples ${kind}" role="group" aria-label="${examples}"></div>
-  <fieldset class="words ${kind}" aria-label="${words}"></fieldset>`;
+const wordsOf = (kind, label) => `<fieldset class="words ${kind}" aria-label="${label}"></fieldset>`;
 const LAYOUT = `<div class="figure">
   <div class="scene"><p class="title looks"></p>
     <div class="big" role="img"><canvas></canvas><svg viewBox="0 0 300 300" aria-hidden="true"></svg></div>
     <fieldset class="layers"><legend>Co-attention</legend></fieldset>
     <p class="note detail"></p></div>
   <div class="said">
-    ${box("sentence", "A sentence", "Find", "The sentence, word by word", "Sentences to try")}
+    ${box("sentence", "A sentence", "Find", "Sentences to try")}
+    ${wordsOf("sentence", "The sentence, word by word")}
     <p class="verdict sentence" aria-live="polite"></p>
     <fieldset class="dozen" aria-label="The streets, the most probable first; choose one"></fieldset>
     <p class="note strange sentence"></p>
-    <div class="ask"><div class="asked">${box("question", "A question", "Answer", "The question, word by word", "Questions to try")}</div>
+    <div class="ask"><div class="asked">${box("question", "A question", "Answer", "Questions to try")}
+        ${wordsOf("question", "The question, word by word")}</div>
       <div class="answered"><p class="verdict question" aria-live="polite"></p><dl class="answers"></dl>
         <p class="note strange question"></p></div></div></div>
   <div class="problem" role="alert"></div></div>`;
@@ -63,7 +50,7 @@ const KINDS = ["sentence", "question"];
 const MARKS = /^[!-/:-@[-`{-~]+$/; // pieces that are a word of their own
 
 async function mount(host, data) {
-  const find = prepare(host, STYLE, LAYOUT), all = selector => [...host.shadowRoot.querySelectorAll(selector)];
+  const find = prepare(host, ANSWERS_STYLE + STYLE, LAYOUT), all = selector => [...host.shadowRoot.querySelectorAll(selector)];
   host.style.setProperty("--sheet", `url(${data.pictures})`);
   const { settings, columns } = data, { tokenizer: told } = settings, known = new Set(data.words);
   const encode = tokenizer(told), decode = detokenizer(told), sheet = new Image();
@@ -74,21 +61,17 @@ async function mount(host, data) {
   // What stands in each box: its text, its ids, its words, and of each street what the model makes of it.
   const texts = { sentence: null, question: null };
   let weights = null, scene = 0, layer = data.layer - 1, turn = 0, last = 0, lastOfAll = 0;
-  const percent = p => `${(100 * p).toFixed(p > 0 && p < 0.0095 ? 1 : 0)}\u00a0%`;
-  const pause = time => new Promise(done => setTimeout(done, time));
-  const made = (parent, tag, properties) => parent.appendChild(Object.assign(document.createElement(tag), properties));
-
   const dozen = streets.map(({ text }, i) => {
     const label = made(find(".dozen"), "label", { title: text });
     const radio = made(label, "input", { type: "radio", name: "street", className: "unseen" }), rows = Math.ceil(streets.length / columns);
     radio.addEventListener("change", () => choose(i));
     made(label, "span", { className: "tile" }).style.cssText = `background-size: ${100 * columns}% ${100 * rows}%; `
       + `background-position: ${-58 * (i % columns)}px ${-58 * Math.floor(i / columns)}px`;
-    const bar = made(made(label, "span", { className: "share" }), "i", {});
-    return { label, radio, bar, p: made(label, "span", {}) };
+    const bar = made(made(label, "span", { className: "share" }), "i");
+    return { label, radio, bar, p: made(label, "span") };
   });
   for (let i = 0; i < settings.coLayers; i++) {
-    const label = made(find(".layers"), "label", {});
+    const label = made(find(".layers"), "label");
     const radio = made(label, "input", { type: "radio", name: "layer", className: "unseen", checked: i === layer });
     label.append(i + 1);
     radio.setAttribute("aria-label", `Co-attention ${i + 1} of ${settings.coLayers}`);
@@ -183,23 +166,18 @@ async function mount(host, data) {
     list.addEventListener("pointerleave", () => { pointed = null; point(); });
     list.addEventListener("focusin", () => point());
     list.addEventListener("focusout", event => event.relatedTarget?.name !== kind && point());
-    for (const text of data.examples[kind]) {
-      const button = made(find(`.examples.${kind}`), "button", { type: "button", textContent: text });
-      button.addEventListener("click", () => enter(kind, text));
-    }
-    find(`form.${kind}`).addEventListener("submit", event => { event.preventDefault(); enter(kind, find(`#${kind}`).value); });
+    listen(find, kind, data.examples[kind], text => enter(kind, text));
   }
   function layWords(kind) {
     const list = find(`.words.${kind}`);
     list.textContent = "";
     texts[kind].words.forEach(({ text }, i) => {
-      const label = made(list, "label", {}), radio = made(label, "input", { type: "radio", name: kind, className: "unseen" });
+      const label = made(list, "label"), radio = made(label, "input", { type: "radio", name: kind, className: "unseen" });
       label.append(text);
       radio.setAttribute("aria-label", text);
       label.addEventListener("pointerenter", () => { pointed = [kind, i]; point(); });
     });
-    const strange = [...new Set(texts[kind].text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])].filter(word => !known.has(word));
-    find(`.strange.${kind}`).textContent = strange.length && texts[kind].words.length ? `Never read in training: ${strange.slice(0, 6).join(", ")}.` : "";
+    find(`.strange.${kind}`).textContent = texts[kind].words.length ? newWords(texts[kind].text, known) : "";
   }
 
   /** What the model says about the sentence and the street that is shown. */
@@ -248,16 +226,7 @@ async function mount(host, data) {
     verdict.textContent = own.reason;
     if (!answers) return;
     const best = largest(answers, data.shown).map(i => ({ text: settings.answers[i], p: answers[i] }));
-    const rest = { text: "any other", p: Math.max(0, 1 - best.reduce((sum, { p }) => sum + p, 0)) };
-    verdict.textContent = best[0].p >= data.sure ? "It answers " : "It is guessing: ";
-    made(verdict, "b", { textContent: best[0].text });
-    verdict.append(".");
-    for (const { text, p } of [...best, rest]) {
-      made(list, "dt", { textContent: text });
-      const share = made(made(list, "dd", {}), "span", { className: text === rest.text ? "share rest" : "share" });
-      made(share, "i", {}).style.width = `${100 * p}%`;
-      made(list, "dd", { textContent: percent(p) });
-    }
+    tellAnswers(verdict, list, best, data.sure, "any other");
   }
   /** Take a sentence or a question, and say at once what it is with the street that is shown. */
   async function enter(kind, text) {

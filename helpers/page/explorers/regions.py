@@ -97,7 +97,7 @@ def regions_explorer(
     }
     for reading in data["known"]["sentence"][1:]:
         del reading["looks"]  # only the first street is shown with them before the model is there
-    return explorer("regions", data, alt, "street-vilbert", inline, parts=["vilbert"])
+    return explorer("regions", data, alt, "street-vilbert", inline, parts=["answers", "vilbert"])
 
 
 def region_names(classes: torch.Tensor) -> list[str]:

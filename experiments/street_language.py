@@ -128,7 +128,7 @@ def lesson_groups(
     """What a step teaches of B scenes: ids int64 and lengths of prompts int64 of three groups of texts.
 
     The groups are captions [B, T], all about the same, so that they are of like length; questions with their answers
-    [3B, T], three of each scene (or `n_questions`); and questions with answers that are to go without a picture [B / 8, T].
+    [3B, T], `n_questions` of each scene; and questions with answers that are to go without a picture [B / 8, T].
     captions: int16 [B, 6, 44]. questions: int16 [B, 16, 28]. asked: bool [B, 16]. weights: as of `draw_questions`.
     """
     separator, scenes = StreetTokenizer().sep_id, len(captions)

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Page
 from skimage import data
 
 import course
-from helpers.page.explorers.weights import MODELS
 from helpers.page.kernel_explorer import kernel_explorer
-from helpers.weights.store import shipped
 from tests import browser, jupyterlab
 from tools import find_notebooks
 from tools.browser import watched_page
@@ -70,10 +67,6 @@ def lab(folder) -> Iterator[str]:
     nbformat.write(notebook, folder / "stored.ipynb")
     for path in find_notebooks([]):
         (folder / path.name).write_bytes(path.read_bytes())  # Lab saves what it runs: leave the course's own alone
-    weights = folder / "data" / "weights"  # figures ask Jupyter's server for them
-    weights.mkdir(parents=True)
-    for model in MODELS:
-        (weights / f"{model}.safetensors").write_bytes(shipped(f"weights/{model}.safetensors").read_bytes())
     command = course.program("lab", ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"])
     command = [f"--ServerApp.root_dir={folder}" if "root_dir" in option else option for option in command]
     with jupyterlab.started(folder, command) as address:
@@ -216,63 +209,3 @@ def test_notebook_and_live_slides(page, lab):
     on_screen.get_by_role("heading", name="A notebook to try").wait_for()
     page.evaluate("window.jupyterapp.commands.execute('deck:stop')")
     page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="detached")
-
-
-FIGURE = "[class*=-explorer][role=group], .film[role=group]"  # what computes in the page, or plays what is recorded
-OUTPUT = re.compile(r'-explorer\b|class=\\?"film\b')  # the same in an output, or in a file
-CONTROL = "[role=application], input[type=range], input[type=radio]:checked"  # what arrow keys move
-
-
-def has_explorers(path: Path) -> bool:
-    return bool(OUTPUT.search(path.read_text(encoding="utf-8")))
-
-
-# What a figure shows: its elements and what is painted on its canvases, but not where a slider of its own stands.
-SHOWN = """figure => {
-    const root = figure.shadowRoot ?? figure;
-    return root.innerHTML + [...root.querySelectorAll('canvas')].map(canvas => canvas.toDataURL()).join();
-}"""
-
-
-# What the page promises, or an error after a while: the browser's driver itself waits for a promise for ever.
-SOON = f"""promise => Promise.race([
-    promise, new Promise((_, no) => setTimeout(() => no(new Error('nothing for too long')), {2 * PATIENCE_MS}))])"""
-
-
-def answers(page: Page, figure: Locator, control: Locator) -> bool:
-    """Whether the figure soon shows something else after an arrow key; the first does nothing at a right end."""
-    control.focus()
-    before = figure.evaluate(SHOWN)
-    for key in ("ArrowRight", "ArrowLeft"):
-        page.keyboard.press(key)
-        for _ in range(20):
-            if figure.evaluate(SHOWN) != before:
-                return True
-            page.wait_for_timeout(100)
-    return False
-
-
-@pytest.mark.parametrize("path", [p for p in find_notebooks([]) if has_explorers(p)], ids=lambda path: path.stem)
-def test_each_figure_of_the_page_answers_a_key_on_live_slides(page, lab, folder, path):
-    """As an instructor meets them who opens a trusted notebook and goes to the slides: no cell has run."""
-    notebook = nbformat.read(path, as_version=4)
-    NotebookNotary(data_dir=str(folder / "JUPYTER_DATA_DIR")).sign(notebook)
-    nbformat.write(notebook, folder / f"live_{path.name}")
-    cells = [i for i, cell in enumerate(notebook.cells) if OUTPUT.search(str(cell.get("outputs", "")))]
-    page.set_default_timeout(4 * PATIENCE_MS)  # a model reads a picture in the page, and the machine may be busy
-    page.goto(f"{lab}/tree/live_{path.name}?reset")
-    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
-    for cell in cells:
-        start = """async cell => {
-            const app = window.jupyterapp, panel = app.shell.currentWidget;
-            await panel.context.ready;
-            panel.content.activeCellIndex = cell;
-            await app.commands.execute('deck:start');
-        }"""
-        page.evaluate(f"cell => ({SOON})(({start})(cell))", cell)
-        figure = page.locator(f".jp-deck-mod-onscreen :is({FIGURE})").first
-        figure.wait_for()
-        page.evaluate(f"figure => ({SOON})(figure.explorer?.ready)", figure.element_handle())
-        assert any(answers(page, figure, control) for control in figure.locator(CONTROL).all()), "no key changes it"
-        page.evaluate(f"() => ({SOON})(window.jupyterapp.commands.execute('deck:stop'))")
-        page.locator("body[data-jp-deck-mode=presenting]").wait_for(state="detached")

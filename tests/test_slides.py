@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import nbformat
 import pytest
 from ipywidgets.embed import dependency_state
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 from skimage import data
 
 from helpers.page.kernel_explorer import kernel_explorer
@@ -76,6 +79,16 @@ def test_deck_opens_offline_and_fits(chromium, folder, path):
     deck = slides.export(path, folder)
     assert slides.check(chromium, deck) == []
     assert re.findall(r'href="[^":]*\.ipynb', deck.read_text(encoding="utf-8")) == [], "links go from deck to deck"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem, indirect=True)
+def test_deck_begins_and_ends_with_a_picture(path):
+    notebook = nbformat.read(path, as_version=4)
+    drawn = slides.read_deck(notebook).slides[0].pictures
+    placed = slides.add_cover_and_recap(notebook, path.name)
+    assert 'src="picture-of-recap"' in placed and ('src="picture-of-cover"' in placed) == (not drawn)
+    last = [cell for cell in notebook.cells if "picture-of-recap" in cell.source]
+    assert len(last) == 1 and last[0].source.startswith("## Recap")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem, indirect=True)
@@ -239,6 +252,55 @@ def test_a_failing_notebook_leaves_the_old_deck(tmp_path):
     with pytest.raises(RuntimeError, match=r"90_trial.ipynb, cell 0 .*ZeroDivisionError"):
         slides.export(save(tmp_path, slide(new_code_cell("1 / 0"))), tmp_path)
     assert deck.read_bytes() == before and not list(tmp_path.rglob("*.tmp"))
+
+
+def drawn(width: int, height: int, colour: str, name: str) -> nbformat.NotebookNode:
+    """A code cell that showed a picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(file, "png")
+    address = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    cell = executed("draw()", **{"text/html": f'<img alt="{name}" width="9" src="{address}">'})
+    cell["id"] = name
+    return cell
+
+
+def with_pictures(folder: Path, **course: str) -> Path:
+    """A notebook with a square picture, then one that is wide, whose first and last slides are text."""
+    path = save(
+        folder,
+        slide(new_markdown_cell("# A deck\nof text")),
+        slide(drawn(300, 300, "red", "square"), "subslide"),
+        slide(drawn(900, 300, "blue", "wide"), "subslide"),
+        slide(new_markdown_cell("## Recap\n- one")),
+    )
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.course |= course
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_the_first_slide_gets_the_first_picture_and_the_last_the_one_that_is_named(chromium, tmp_path):
+    deck = slides.export(with_pictures(tmp_path, recap="wide"), tmp_path)
+    assert slides.check(chromium, deck) == []
+    with watched_page(chromium, 1280, 720) as (page, _):
+        assert slides.open_deck(page, deck) == 4
+        found = []
+        for index in (0, 3):
+            slides.show_slide(page, index)
+            picture = page.locator("section.present section.present img, section.present:not(:has(section)) img").first
+            text = page.locator("section.present").last.get_by_text("of text" if index == 0 else "one").bounding_box()
+            box = picture.bounding_box()
+            found.append((picture.get_attribute("alt"), box["y"] >= text["y"] + text["height"]))
+        assert found == [("square", False), ("wide", True)]  # beside the text, and below it
+    page_of = slides.export(tmp_path / "90_trial.ipynb", tmp_path / "page", page=True)
+    assert page_of.read_text(encoding="utf-8").count("<img") == 2, "a page has room for pictures where they are drawn"
+
+
+def test_a_cover_that_is_named_goes_before_the_first_picture_and_one_without_a_picture_is_named(tmp_path):
+    text = slides.export(with_pictures(tmp_path, cover="wide"), tmp_path).read_text(encoding="utf-8")
+    assert text.count('alt="wide"') == 2 and text.count('alt="square"') == 1
+    with pytest.raises(RuntimeError, match=r"90_trial.ipynb: .* 'nowhere' as its recap, which has no picture"):
+        slides.export(with_pictures(tmp_path, recap="nowhere"), tmp_path)
 
 
 def test_shots_and_index(chromium, trial, tmp_path, monkeypatch):

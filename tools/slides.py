@@ -9,6 +9,7 @@ only tells how many slides of each deck show pictures and code.
 from __future__ import annotations
 
 import argparse
+import base64
 import html
 import io
 import re
@@ -92,6 +93,64 @@ def without_words_to_tests(source: str) -> str:
     return re.sub(r"^# NBVAL_\w+\n?", "", source, flags=re.MULTILINE)
 
 
+PICTURE = re.compile(r'<img [^>]*src="data:image/[^>]*>')
+WIDE = 2.0  # a picture that is so many times as wide as high stands below the text, another beside it
+
+
+def pictures_of(cell: NotebookNode) -> list[str]:
+    """The pictures among a cell's outputs, as HTML."""
+    return [
+        tag
+        for output in cell.get("outputs", [])
+        for tag in PICTURE.findall(output.get("data", {}).get("text/html", ""))
+    ]
+
+
+def proportions(source: str) -> float:
+    """How many times as wide as high the picture at a data address is."""
+    kind, _, data = source.partition(",")
+    content = base64.b64decode(data)
+    if "svg" in kind:
+        width, height = re.search(rb'viewBox="[\d.+-]+ [\d.+-]+ ([\d.]+) ([\d.]+)"', content).groups()
+        return float(width) / float(height)
+    with Image.open(io.BytesIO(content)) as picture:
+        return picture.width / picture.height
+
+
+def add_cover_and_recap(notebook: NotebookNode, name: str) -> dict[str, str]:
+    """Make room for a picture on the first and on the last slide; return what is to be put there, by placeholder.
+
+    The notebook's metadata name the cells that draw them: `course.cover` (without it, the first picture of all) and
+    `course.recap` (without it, none). A first slide with a picture of its own keeps that.
+    Raises RuntimeError if a cell that is named has no picture, or is not there.
+    """
+    course, placed = notebook.metadata.get("course", {}), {}
+    headed = [
+        cell for cell in notebook.cells if cell.metadata.get("slideshow", {}).get("slide_type") in ("slide", "subslide")
+    ]
+    slides = read_deck(notebook).slides
+    for part, cell, wanted in (
+        ("cover", headed[:1], not slides or not slides[0].pictures),
+        ("recap", headed[-1:], True),
+    ):
+        choice = (
+            [one for one in notebook.cells if one.get("id") == course.get(part)] if part in course else notebook.cells
+        )
+        found = [tag for one in choice for tag in pictures_of(one)] if part in course or part == "cover" else []
+        if part in course and not found:
+            raise RuntimeError(f"{name}: the metadata name cell {course[part]!r} as its {part}, which has no picture")
+        if not (wanted and cell and found and cell[0].cell_type == "markdown"):
+            continue
+        source, alt = (re.search(rf'{key}="([^"]*)"', found[0]) for key in ("src", "alt"))
+        below = proportions(source[1]) >= WIDE
+        mark = f"picture-of-{part}"
+        placed[f'src="{mark}"'] = f'src="{source[1]}"'
+        image = f'<img class="{"below" if below else "beside"}" src="{mark}" alt="{alt[1] if alt else ""}">'
+        heading, _, rest = cell[0].source.partition("\n")
+        cell[0].source = f"{heading}\n{rest}\n\n{image}" if below else f"{heading}\n\n{image}\n\n{rest}"
+    return placed
+
+
 def copy_assets(folder: Path) -> None:
     """Lay the scripts and fonts that decks share into folder/assets."""
     for source in ASSETS.rglob("*"):
@@ -115,8 +174,11 @@ def export(path: Path, folder: Path, page: bool = False) -> Path:
         cell.source = without_words_to_tests(cell.source)
     if page:
         CONFIG.HTMLExporter.template_name = "course_page"
+    placed = {} if page else add_cover_and_recap(notebook, path.name)
     exporter = HTMLExporter(config=CONFIG, template_name="course_page") if page else SlidesExporter(config=CONFIG)
     text, _ = exporter.from_notebook_node(notebook)
+    for mark, source in placed.items():
+        text = text.replace(mark, source)
     text = re.sub(r'href="((?:\d\d|[A-Z])_\w+)\.ipynb', r'href="\1.html', text)  # from deck to deck
     copy_assets(folder)
     copy_models(text, folder)
@@ -126,7 +188,8 @@ def export(path: Path, folder: Path, page: bool = False) -> Path:
 
 
 FIRST_DRAWN = """() => Math.max(0, Reveal.getSlides().findIndex(slide =>
-    [...slide.querySelectorAll('img, .kernel-explorer')].some(shown => !shown.closest('aside.notes'))))"""
+    [...slide.querySelectorAll('img:not(.beside, .below), .kernel-explorer')]
+        .some(shown => !shown.closest('aside.notes'))))"""
 
 
 def take_thumbnails(browser: Browser, decks: list[Path]) -> None:

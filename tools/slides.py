@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import nbformat
 from nbconvert import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from traitlets.config import Config
 
 from helpers.files import whole
@@ -113,8 +113,11 @@ def proportions(source: str) -> float:
     if "svg" in kind:
         width, height = re.search(rb'viewBox="[\d.+-]+ [\d.+-]+ ([\d.]+) ([\d.]+)"', content).groups()
         return float(width) / float(height)
-    with Image.open(io.BytesIO(content)) as picture:
-        return picture.width / picture.height
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return picture.width / picture.height
+    except UnidentifiedImageError:
+        return 1.0  # a browser, too, shows its words only
 
 
 def add_cover_and_recap(notebook: NotebookNode, name: str) -> dict[str, str]:

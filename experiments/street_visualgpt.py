@@ -7,8 +7,8 @@ the new ones and the pretrained ones, as in the authors' code. A picture is neve
 As the paper's features come from a detector that was trained before, ours come from the convolutions of street-eye,
 which are trained on. The first quarter of the steps shows streets with one vehicle only: which of several vehicles a
 question means is learned sooner once it is known what a vehicle looks like, where it stands and where it faces. A step
-has twelve pictures with six questions each; in an earlier training the same number of texts came from forty pictures
-with three, a rate of 0.0015 and 3,600 steps, and "is there a …?" was answered rightly 60 times in a hundred, not 86.
+has twelve pictures with six questions each, so that many steps fit into the time; a shorter training, with forty
+pictures and three questions a step and about a third as many questions in all, left "is there a …?" nearly unlearned.
 
 *Ours, other:* the pretrained decoder is of the street world too, where the paper takes GPT-2; one text in eight goes
 without a picture, so that the same model can be asked blind; there is no training by reward afterwards.

@@ -35,7 +35,7 @@ from helpers.worlds.tokenizer import StreetTokenizer
 from helpers.worlds.web.words import LANGUAGES, alt_of
 
 CRAWL, KEPT = "equal crawl", "equal size"
-# What the filter keeps. In a pilot with 1,280 pairs of "equal size" a student without a filter did little better than guess.
+# What the filter keeps. With 1,280 pairs of "equal size" a pilot's student without a filter hardly beat guessing.
 SHARES = {CRAWL: (1.0, 0.5, 0.25, 0.1), KEPT: (1.0, 0.5, 0.25)}
 CRAWLED, SIZE_KEPT = 6_400, 3_200  # pairs crawled in the one case, kept in the other
 DRAWN = 12_800  # streets that there are to be crawled
